@@ -1,0 +1,290 @@
+//! The closed set of operations a trained model is made of, each described by which input frames its frame `n` reads.
+//!
+//! Frame indices are absolute: frame 0 of every signal is the one that an offline run computes first, and every
+//! signal extends to both sides of it. A signal has exactly `rate` times as many frames as the input; paddings and
+//! trims on the right only say where an offline run stops, so they are not stored.
+
+use crate::tensor::Weight;
+
+/// One operation. Weights have PyTorch's layouts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// The graph's input.
+    Input {
+        /// Channels.
+        channels: usize,
+    },
+    /// `y[n] = bias + Σ_k weight[:, :, k] · x[n·stride + k·dilation − left_padding]`.
+    Conv1d(Conv1d),
+    /// `y[n] = bias + Σ_{m·stride + k = n + left_trim} weight[:, :, k]ᵀ · x[m]`.
+    ConvTranspose1d(ConvTranspose1d),
+    /// `(x − mean) / √(variance + epsilon) · weight + bias`, per channel, with the stored statistics.
+    BatchNorm(BatchNorm),
+    /// RAVE's adaptive instance normalisation with the statistics the file holds.
+    AdaIn {
+        /// `None` while fresh: the identity.
+        statistics: Option<AdaInStatistics>,
+    },
+    /// A function of each value by itself.
+    Pointwise(Pointwise),
+    /// `x + sin²(αx) / (α + 1e-9)`, α per channel (Ziyin et al., *Neural Networks Fail to Learn Periodic Functions*, 2020).
+    Snake {
+        /// `[channels]`.
+        alpha: Weight,
+    },
+    /// Sum of the inputs; an input of one channel is repeated over all.
+    Add,
+    /// Product of the inputs; an input of one channel is repeated over all.
+    Mul,
+    /// Channels of all inputs, one after another.
+    Concat,
+    /// Channels `start .. start + channels`.
+    Slice {
+        /// First channel kept.
+        start: usize,
+        /// Number of channels kept.
+        channels: usize,
+    },
+    /// Negates odd channels of even frames: the sign mask of RAVE's PQMF.
+    AlternateSign,
+    /// `y[n·factor + j][c] = x[n][c·factor + j]`: channels become time (pixel shuffle).
+    DepthToTime {
+        /// Frames made of each frame.
+        factor: usize,
+    },
+    /// Each frame `factor` times (nearest-neighbour upsampling).
+    Repeat {
+        /// Frames made of each frame.
+        factor: usize,
+    },
+    /// Draws from N(0, 1), as many frames as the input has; reads nothing of it. Zero before frame 0.
+    Gaussian {
+        /// Channels drawn.
+        channels: usize,
+        /// Names this source among the model's random parts.
+        key: u32,
+    },
+    /// RAVE's filtered noise: see [`NoiseSynth`].
+    NoiseSynth(NoiseSynth),
+    /// A gated recurrent unit, one layer, PyTorch's gate order (reset, update, new). Starts from zero state at frame 0;
+    /// frames before it are zero.
+    Gru(Gru),
+    /// `|DFT(window · x[n·hop − left .. n·hop − left + size])|²`, one channel in, `size/2 + 1` out.
+    PowerSpectrum {
+        /// `[size]`.
+        window: Weight,
+        /// Input frames per output frame.
+        hop: usize,
+        /// Input frames before the frame's own time.
+        left: usize,
+    },
+    /// `x / ‖x‖₂` over channels; zero stays zero.
+    UnitNorm,
+    /// Hyperspherical angles of a vector, scaled to [−1, 1): `channels → channels − 1` (RAVE's spherical latents).
+    ToAngles,
+    /// The unit vector of such angles: `channels → channels + 1`.
+    FromAngles,
+    /// Residual vector quantisation: one index per codebook, as a float.
+    Quantize {
+        /// `[codebooks, entries, channels]`.
+        codebooks: Weight,
+    },
+    /// Sum of the entries that the indices name (clamped, truncated).
+    Dequantize {
+        /// `[codebooks, entries, channels]`.
+        codebooks: Weight,
+    },
+    /// The identity, and the place where a player's hands reach the latents.
+    LatentEdit,
+}
+
+/// Parameters of [`Op::Conv1d`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv1d {
+    /// `[out, in / groups, kernel_size]`.
+    pub weight: Weight,
+    /// `[out]`.
+    pub bias: Option<Weight>,
+    /// Input frames per output frame.
+    pub stride: usize,
+    /// Input frames between taps.
+    pub dilation: usize,
+    /// Zeros an offline run writes before frame 0; negative when it skips frames.
+    pub left_padding: i64,
+    /// Blocks of channels that do not mix.
+    pub groups: usize,
+}
+
+/// Parameters of [`Op::ConvTranspose1d`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConvTranspose1d {
+    /// `[in, out / groups, kernel_size]`.
+    pub weight: Weight,
+    /// `[out]`.
+    pub bias: Option<Weight>,
+    /// Output frames per input frame.
+    pub stride: usize,
+    /// Output frames an offline run cuts before frame 0 (PyTorch's `padding`).
+    pub left_trim: usize,
+    /// Blocks of channels that do not mix.
+    pub groups: usize,
+}
+
+/// Parameters of [`Op::BatchNorm`], each `[channels]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// Running mean.
+    pub mean: Weight,
+    /// Running variance.
+    pub variance: Weight,
+    /// Scale; one when absent.
+    pub weight: Option<Weight>,
+    /// Offset; zero when absent.
+    pub bias: Option<Weight>,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+/// `(x − mean_x) / (std_x + 1e-5) · std_y + mean_y`, each `[channels]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdaInStatistics {
+    /// Mean of the learned source.
+    pub mean_x: Weight,
+    /// Standard deviation of the learned source.
+    pub std_x: Weight,
+    /// Mean of the learned target.
+    pub mean_y: Weight,
+    /// Standard deviation of the learned target.
+    pub std_y: Weight,
+}
+
+/// A function of one value.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pointwise {
+    /// `max(x, 0) + slope · min(x, 0)`; slope 0 is ReLU.
+    LeakyRelu {
+        /// Gain below zero.
+        slope: f32,
+    },
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `1 / (1 + e^−x)`.
+    Sigmoid,
+    /// `ln(1 + e^x)`.
+    Softplus,
+    /// `2 · sigmoid(x)^2.3 + 1e-7` (Engel et al., *DDSP*, 2020).
+    ModSigmoid,
+    /// `ln(1 + x)`.
+    Log1p,
+    /// `scale · x + offset`.
+    Affine {
+        /// Gain.
+        scale: f32,
+        /// Added after the gain.
+        offset: f32,
+    },
+}
+
+/// Noise shaped by an impulse response per frame and channel.
+///
+/// The input holds `channels · bands` amplitudes, channel by channel. For input frame `q`, `h = response · amplitudes`
+/// and output frame `q·size + m` is `Σ_{j ≤ m} excitation[j] · h[m − j]`: a convolution cut at the frame's end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoiseSynth {
+    /// `[size, bands]`: the impulse response of each band's amplitude.
+    pub response: Weight,
+    /// What is filtered.
+    pub excitation: Excitation,
+}
+
+/// The noise that a [`NoiseSynth`] filters.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Excitation {
+    /// Uniform on [−1, 1), drawn anew for output frame and channel; silent when deterministic.
+    Random {
+        /// Names this source among the model's random parts.
+        key: u32,
+    },
+    /// The same values for every input frame, `[channels, size]`; used to compare with a recorded reference.
+    Fixed(Weight),
+}
+
+/// Parameters of [`Op::Gru`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gru {
+    /// `[3 · hidden, in]`.
+    pub weight_ih: Weight,
+    /// `[3 · hidden, hidden]`.
+    pub weight_hh: Weight,
+    /// `[3 · hidden]`.
+    pub bias_ih: Weight,
+    /// `[3 · hidden]`.
+    pub bias_hh: Weight,
+}
+
+impl Op {
+    /// The op's name in dumps and messages.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Input { .. } => "input",
+            Self::Conv1d(_) => "conv1d",
+            Self::ConvTranspose1d(_) => "conv_transpose1d",
+            Self::BatchNorm(_) => "batch_norm",
+            Self::AdaIn { .. } => "adain",
+            Self::Pointwise(p) => p.name(),
+            Self::Snake { .. } => "snake",
+            Self::Add => "add",
+            Self::Mul => "mul",
+            Self::Concat => "concat",
+            Self::Slice { .. } => "slice",
+            Self::AlternateSign => "alternate_sign",
+            Self::DepthToTime { .. } => "depth_to_time",
+            Self::Repeat { .. } => "repeat",
+            Self::Gaussian { .. } => "gaussian",
+            Self::NoiseSynth(_) => "noise_synth",
+            Self::Gru(_) => "gru",
+            Self::PowerSpectrum { .. } => "power_spectrum",
+            Self::UnitNorm => "unit_norm",
+            Self::ToAngles => "to_angles",
+            Self::FromAngles => "from_angles",
+            Self::Quantize { .. } => "quantize",
+            Self::Dequantize { .. } => "dequantize",
+            Self::LatentEdit => "latent_edit",
+        }
+    }
+}
+
+impl Pointwise {
+    /// The function's name in dumps and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LeakyRelu { .. } => "leaky_relu",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::Softplus => "softplus",
+            Self::ModSigmoid => "mod_sigmoid",
+            Self::Log1p => "log1p",
+            Self::Affine { .. } => "affine",
+        }
+    }
+
+    /// The function's value, as the textbook has it.
+    pub fn eval(self, x: f32) -> f32 {
+        match self {
+            Self::LeakyRelu { slope } => {
+                if x > 0.0 {
+                    x
+                } else {
+                    slope * x
+                }
+            }
+            Self::Tanh => x.tanh(),
+            Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Self::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            Self::ModSigmoid => 2.0 * (1.0 / (1.0 + (-x).exp())).powf(2.3) + 1e-7,
+            Self::Log1p => x.ln_1p(),
+            Self::Affine { scale, offset } => scale * x + offset,
+        }
+    }
+}

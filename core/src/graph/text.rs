@@ -1,0 +1,76 @@
+//! The text form of a graph: one line per node, for dumps, tests and messages. Weights appear by shape.
+//!
+//! ```text
+//! %0 input = input() : 1ch @1
+//! %1 pqmf.forward = conv1d(%0) {weight [16, 1, 513], stride 16, dilation 1, left_padding 256, groups 1} : 16ch @1/16
+//! ```
+
+use std::fmt;
+
+use super::{Excitation, Graph, Op, Pointwise};
+use crate::tensor::Weight;
+
+impl fmt::Display for Graph {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (id, node) in self.nodes().iter().enumerate() {
+            let inputs: Vec<_> = node.inputs.iter().map(|i| format!("%{i}")).collect();
+            write!(f, "%{id} {} = {}({})", node.name, node.op.name(), inputs.join(", "))?;
+            let details = details(&node.op);
+            if !details.is_empty() {
+                write!(f, " {{{details}}}")?;
+            }
+            writeln!(f, " : {}ch @{}", node.channels, node.rate)?;
+        }
+        Ok(())
+    }
+}
+
+/// The op's own numbers, as the text form prints them between braces.
+pub fn details(op: &Op) -> String {
+    let shape = |w: &Weight| format!("{:?}", w.shape());
+    let bias = |b: &Option<Weight>| if b.is_some() { ", bias" } else { "" };
+    match op {
+        Op::Conv1d(c) => format!(
+            "weight {}{}, stride {}, dilation {}, left_padding {}, groups {}",
+            shape(&c.weight),
+            bias(&c.bias),
+            c.stride,
+            c.dilation,
+            c.left_padding,
+            c.groups
+        ),
+        Op::ConvTranspose1d(c) => format!(
+            "weight {}{}, stride {}, left_trim {}, groups {}",
+            shape(&c.weight),
+            bias(&c.bias),
+            c.stride,
+            c.left_trim,
+            c.groups
+        ),
+        Op::AdaIn { statistics } => if statistics.is_some() { "learned" } else { "fresh" }.into(),
+        Op::Pointwise(Pointwise::LeakyRelu { slope }) => format!("slope {slope}"),
+        Op::Pointwise(Pointwise::Affine { scale, offset }) => format!("scale {scale}, offset {offset}"),
+        Op::Slice { start, channels } => format!("start {start}, channels {channels}"),
+        Op::DepthToTime { factor } | Op::Repeat { factor } => format!("factor {factor}"),
+        Op::Gaussian { channels, key } => format!("channels {channels}, key {key}"),
+        Op::NoiseSynth(s) => match s.excitation {
+            Excitation::Random { key } => format!("response {}, key {key}", shape(&s.response)),
+            Excitation::Fixed(_) => format!("response {}, fixed excitation", shape(&s.response)),
+        },
+        Op::Gru(g) => format!("weight_ih {}, weight_hh {}", shape(&g.weight_ih), shape(&g.weight_hh)),
+        Op::PowerSpectrum { window, hop, left } => format!("size {}, hop {hop}, left {left}", window.len()),
+        Op::Quantize { codebooks } | Op::Dequantize { codebooks } => format!("codebooks {}", shape(codebooks)),
+        Op::Input { .. }
+        | Op::BatchNorm(_)
+        | Op::Pointwise(_)
+        | Op::Snake { .. }
+        | Op::Add
+        | Op::Mul
+        | Op::Concat
+        | Op::AlternateSign
+        | Op::UnitNorm
+        | Op::ToAngles
+        | Op::FromAngles
+        | Op::LatentEdit => String::new(),
+    }
+}

@@ -1,0 +1,56 @@
+//! Reads what people have: a file or run folder → [`Model`]. Executes nothing from a file; every size is checked once,
+//! here, at the border.
+
+pub mod archive;
+pub mod checkpoint;
+mod error;
+pub mod gin;
+pub mod pickle;
+pub mod rave;
+pub mod script;
+
+use std::collections::BTreeMap;
+
+pub use error::ImportError;
+
+/// What a user may choose while importing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Options {
+    /// How many latents to keep.
+    pub latents: LatentChoice,
+    /// Use the exponential moving average of the weights, where the checkpoint has one.
+    pub ema: bool,
+}
+
+/// How many latents of a variational model stay after the principal components are sorted by importance.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum LatentChoice {
+    /// What the export kept, or RAVE's own default fidelity of 0.95.
+    #[default]
+    Default,
+    /// The power of two that reaches this fidelity, as RAVE's export computes it; in 0.1 ..= 0.999.
+    Fidelity(f32),
+    /// Exactly this many.
+    Count(usize),
+}
+
+/// A tensor as a file stores it: shape and values, strides already resolved, row-major.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Sizes, outermost first; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// Values.
+    pub values: Values,
+}
+
+/// The values of an [`Array`]. Halves, doubles and brain floats arrive as f32; other integers and booleans as i64.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Floating point.
+    Float(Vec<f32>),
+    /// Integers.
+    Int(Vec<i64>),
+}
+
+/// Parameters and buffers by their dotted names.
+pub type StateDict = BTreeMap<String, Array>;

@@ -1,0 +1,1 @@
+//! Bounded reading of zip archives, the container of `.ckpt` and `.ts`.

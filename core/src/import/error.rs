@@ -1,0 +1,37 @@
+//! What can be wrong with a file.
+
+use std::path::PathBuf;
+
+use crate::graph::GraphError;
+
+/// Why a file was refused. The message names the place, the numbers and the cure.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The file is damaged, hostile, or not of the format its content claims.
+    #[error("{place}: {reason}")]
+    Malformed {
+        /// The place in the file: an archive entry, a byte offset, a line.
+        place: String,
+        /// What is wrong, with the numbers and the cure.
+        reason: String,
+    },
+    /// The file is sound, but not a model that can be read.
+    #[error("{found}; {cure}")]
+    Unknown {
+        /// What was found instead.
+        found: String,
+        /// What to do.
+        cure: String,
+    },
+    /// The model's parts do not fit together.
+    #[error("{0}")]
+    Graph(#[from] GraphError),
+}

@@ -1,0 +1,1 @@
+//! A small pickle machine with a whitelist: builds data, calls nothing.

@@ -1,0 +1,1 @@
+//! RAVE: the only place that knows its names and hyper-parameters.

@@ -1,0 +1,17 @@
+//! Runnel turns a trained, non-causal convolutional audio model into a stream.
+//!
+//! Data walks one way: file → [`import`] → [`graph::Graph`] → [`mod@rewrite`] → [`stream::StreamGraph`] →
+//! [`plan`] → [`engine::Engine`]. Every arrow is one function and every noun a type that cannot hold an unfinished
+//! earlier stage. The method is that of Caillon & Esling, *Streamable Neural Audio Synthesis With Non-Causal
+//! Convolutions* (2022), rebuilt on one idea: frames keep their offline index.
+
+pub mod graph;
+pub mod import;
+pub mod model;
+pub mod random;
+pub mod tensor;
+pub mod timing;
+
+pub use graph::{Graph, GraphError, NodeId};
+pub use model::{Info, Latent, Model};
+pub use tensor::{Tensor, Weight};

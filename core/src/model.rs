@@ -1,0 +1,51 @@
+//! Model: what an import yields.
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::Graph;
+
+/// A trained model and what its file says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    /// Audio to audio.
+    pub forward: Graph,
+    /// The two halves of an autoencoder; `forward` is `encode`, an edit point, `decode`.
+    pub latent: Option<Latent>,
+    /// Facts for people.
+    pub info: Info,
+}
+
+/// The halves of an autoencoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Latent {
+    /// Audio to latents.
+    pub encode: Graph,
+    /// Latents to audio.
+    pub decode: Graph,
+}
+
+/// Facts about a model that its graphs do not hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Info {
+    /// The model's name: the file's or run's stem.
+    pub name: String,
+    /// What was found, in one line, such as `RAVE v2, mono, 44100 Hz, ratio 2048, 16 of 128 latents`.
+    pub description: String,
+    /// Samples per second.
+    pub sampling_rate: u32,
+    /// One name per latent; empty without latents.
+    pub latent_names: Vec<String>,
+    /// Where it came from.
+    pub provenance: Provenance,
+}
+
+/// Where a model came from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The source file's name, without its folder.
+    pub source: String,
+    /// SHA-256 of the source file, hexadecimal.
+    pub sha256: String,
+    /// The converter's version.
+    pub converter: String,
+}
