@@ -9,6 +9,8 @@ pub mod graph;
 pub mod import;
 pub mod model;
 pub mod random;
+pub mod rewrite;
+pub mod stream;
 pub mod tensor;
 pub mod timing;
 
