@@ -5,9 +5,12 @@
 //! earlier stage. The method is that of Caillon & Esling, *Streamable Neural Audio Synthesis With Non-Causal
 //! Convolutions* (2022), rebuilt on one idea: frames keep their offline index.
 
+pub mod engine;
 pub mod graph;
 pub mod import;
+mod kernels;
 pub mod model;
+pub mod plan;
 pub mod random;
 pub mod rewrite;
 pub mod stream;

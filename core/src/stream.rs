@@ -74,7 +74,7 @@ pub struct StreamError {
 }
 
 /// Ticks in a hop, and frames over all nodes in one hop, beyond which a model is refused.
-const MOST_TICKS: u64 = 1 << 22;
+const MOST_TICKS: u64 = 1 << 18;
 const MOST_FRAMES: u64 = 1 << 26;
 
 impl StreamGraph {

@@ -44,10 +44,11 @@ pub(super) fn gather(graph: &Graph) -> Vec<(String, StreamOp, Vec<NodeId>)> {
 
 /// The factor by which the only reader of convolution `id` interleaves its channels.
 fn interleaved(graph: &Graph, readers: &[Vec<NodeId>], id: NodeId) -> Option<usize> {
-    let Op::Conv1d(Conv1d { stride: 1, .. }) = graph.node(id).op else { return None };
+    let Op::Conv1d(Conv1d { stride: 1, groups, .. }) = graph.node(id).op else { return None };
     let [reader] = readers[id][..] else { return None };
     match graph.node(reader).op {
-        Op::DepthToTime { factor } => Some(factor),
+        // The phases of a channel belong to one group.
+        Op::DepthToTime { factor } => (graph.node(reader).channels % groups == 0).then_some(factor),
         _ => None,
     }
 }
