@@ -176,7 +176,7 @@ fn positive(what: &str, value: usize) -> Result<(), String> {
 fn divides(groups: usize, out: usize, inputs: usize) -> Result<(), String> {
     positive("groups", groups)?;
     positive("output channels", out)?;
-    if out % groups == 0 && inputs % groups == 0 {
+    if out.is_multiple_of(groups) && inputs.is_multiple_of(groups) {
         Ok(())
     } else {
         Err(format!("{inputs} input and {out} output channels do not divide into {groups} groups"))

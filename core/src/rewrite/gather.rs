@@ -48,7 +48,7 @@ fn interleaved(graph: &Graph, readers: &[Vec<NodeId>], id: NodeId) -> Option<usi
     let [reader] = readers[id][..] else { return None };
     match graph.node(reader).op {
         // The phases of a channel belong to one group.
-        Op::DepthToTime { factor } => (graph.node(reader).channels % groups == 0).then_some(factor),
+        Op::DepthToTime { factor } => graph.node(reader).channels.is_multiple_of(groups).then_some(factor),
         _ => None,
     }
 }
