@@ -108,6 +108,16 @@ impl Plan {
         self.rings[id].len() * size_of::<f32>()
     }
 
+    /// Channels of the input.
+    pub fn input_channels(&self) -> usize {
+        self.rings[0].channels
+    }
+
+    /// Channels of the output.
+    pub fn output_channels(&self) -> usize {
+        self.rings[self.rings.len() - 1].channels
+    }
+
     /// Names of the nodes, in order.
     pub fn names(&self) -> &[String] {
         &self.names
