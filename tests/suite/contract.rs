@@ -17,7 +17,7 @@ proptest! {
 
     /// The stream's frames, from the first to the last, are the offline model's on the signal embedded in silence.
     #[test]
-    fn the_stream_is_the_offline_model(graph in strategy::graph(), seed in any::<u64>(), random in any::<bool>(), blocks in strategy::partition(FRAMES)) {
+    fn the_stream_is_the_offline_model(strategy::Case(graph) in strategy::graph(), seed in any::<u64>(), random in any::<bool>(), blocks in strategy::partition(FRAMES)) {
         let randomness = if random { Randomness::Seeded(seed) } else { Randomness::Deterministic };
         let channels = graph.input().channels;
         let input = strategy::signal(channels, FRAMES, seed);
@@ -31,14 +31,14 @@ proptest! {
         for (c, row) in output.iter().enumerate() {
             for (i, y) in row.iter().enumerate() {
                 let expected = offline.row(c)[(first + i as i64 - offline.first) as usize];
-                prop_assert!((y - expected).abs() <= 2e-5 * scale, "channel {c} frame {}: {y}, offline {expected}\n{graph}", first + i as i64);
+                prop_assert!((y - expected).abs() <= 2e-5 * scale, "channel {c} frame {}: {y}, offline {expected}", first + i as i64);
             }
         }
     }
 
     /// Any two partitions give the same bits.
     #[test]
-    fn any_partition_gives_the_same_bits(graph in strategy::graph(), seed in any::<u64>(), blocks in strategy::partition(FRAMES)) {
+    fn any_partition_gives_the_same_bits(strategy::Case(graph) in strategy::graph(), seed in any::<u64>(), blocks in strategy::partition(FRAMES)) {
         let channels = graph.input().channels;
         let input = strategy::signal(channels, FRAMES, seed);
         let plan = Plan::new(&rewrite_graph(&graph).unwrap()).unwrap();
@@ -49,10 +49,10 @@ proptest! {
 
     /// The latency is what the offline graph's dependences need, and not a tick more.
     #[test]
-    fn the_latency_is_the_least(graph in strategy::graph()) {
+    fn the_latency_is_the_least(strategy::Case(graph) in strategy::graph()) {
         let streamed = rewrite_graph(&graph).unwrap();
         let hop = streamed.hop_frames();
-        let half = (silence_frames(&graph, &streamed) as i64).next_multiple_of(hop) + 2 * hop;
+        let half = silence_frames(&graph, &streamed) as i64 + 2 * hop;
         let (first, last) = last_input(&graph, half);
         let (step_in, step_out) = (streamed.input().timeline.step, streamed.output().timeline.step);
         let frames = hop * step_in / step_out;
@@ -61,12 +61,12 @@ proptest! {
             let depends = last[(n - first) as usize];
             (depends != i64::MIN).then(|| depends * step_in - n * step_out)
         }).max();
-        prop_assert_eq!(streamed.latency_ticks(), least.unwrap_or(0).max(0), "{}", graph);
+        prop_assert_eq!(streamed.latency_ticks(), least.unwrap_or(0).max(0));
     }
 
     /// After `reset`, and in a second engine of the same plan, the bits are those of a fresh engine.
     #[test]
-    fn reset_and_instances_are_fresh(graph in strategy::graph(), seed in any::<u64>()) {
+    fn reset_and_instances_are_fresh(strategy::Case(graph) in strategy::graph(), seed in any::<u64>()) {
         let channels = graph.input().channels;
         let input = strategy::signal(channels, FRAMES, seed);
         let plan = Plan::new(&rewrite_graph(&graph).unwrap()).unwrap();
@@ -85,7 +85,7 @@ proptest! {
 
     /// The way back from a stream to an offline graph keeps every signal.
     #[test]
-    fn the_lifted_graph_is_the_same_model(graph in strategy::graph(), seed in any::<u64>()) {
+    fn the_lifted_graph_is_the_same_model(strategy::Case(graph) in strategy::graph(), seed in any::<u64>()) {
         let channels = graph.input().channels;
         let input = strategy::signal(channels, 64, seed);
         let streamed = rewrite_graph(&graph).unwrap();
@@ -95,14 +95,14 @@ proptest! {
         let b = embedded(&lifted, &input, channels, silence, silence, Randomness::Seeded(seed));
         let scale = a.data.iter().fold(1.0f32, |m, v| m.max(v.abs()));
         for (x, y) in a.data.iter().zip(&b.data) {
-            prop_assert!((x - y).abs() <= 2e-5 * scale, "{x} {y}\n{graph}");
+            prop_assert!((x - y).abs() <= 2e-5 * scale, "{x} {y}");
         }
     }
 }
 
 /// Frames of silence that hold the receptive field on either side, a multiple of every signal's period.
 fn silence_frames(graph: &Graph, streamed: &StreamGraph) -> usize {
-    let reach = streamed.nodes().iter().map(|n| n.timeline.past().max(n.timeline.lag())).max().unwrap_or(0);
+    let reach = streamed.nodes().iter().map(|n| n.timeline.past().max(0) + n.timeline.lag().max(0)).max().unwrap_or(0);
     let frames = (reach / streamed.input().timeline.step + 2 * streamed.hop_frames()) as usize;
     let unit = 2 * streamed.hop_frames() as usize;
     assert!(graph.nodes().iter().all(|n| !matches!(n.op, Op::AlternateSign)) || unit % 2 == 0);
