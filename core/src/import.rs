@@ -9,6 +9,8 @@ mod literal;
 mod magic;
 pub mod pickle;
 pub mod rave;
+#[cfg(test)]
+mod sample;
 pub mod script;
 mod tensor;
 

@@ -129,46 +129,48 @@ impl<'a> Parser<'a> {
                 return Ok(());
             }
             let Some(c) = self.rest.chars().next() else { return Err("a string without end".to_owned()) };
+            if c == '\n' && quote.len() == 1 {
+                return Err("a string without end".to_owned());
+            }
             self.skip(c.len_utf8());
             match c {
-                '\n' if quote.len() == 1 => return Err("a string without end".to_owned()),
                 '\\' => self.escape(text)?,
                 c => text.push(c),
             }
         }
     }
 
+    /// What follows a backslash.
     fn escape(&mut self, text: &mut String) -> Result<(), String> {
         let Some(c) = self.rest.chars().next() else { return Err("a string without end".to_owned()) };
         self.skip(c.len_utf8());
-        let digits = match c {
-            'n' => return Ok(text.push('\n')),
-            't' => return Ok(text.push('\t')),
-            'r' => return Ok(text.push('\r')),
-            '\n' => return Ok(()),
-            '\\' | '\'' | '"' => return Ok(text.push(c)),
-            'x' => 2,
-            'u' => 4,
-            'U' => 8,
+        match c {
+            'n' => text.push('\n'),
+            't' => text.push('\t'),
+            'r' => text.push('\r'),
+            '\n' => {}
+            '\\' | '\'' | '"' => text.push(c),
+            'x' => text.push(self.code(2)?),
+            'u' => text.push(self.code(4)?),
+            'U' => text.push(self.code(8)?),
             '0'..='7' => {
                 let octal = self.rest.bytes().take(2).take_while(|b| (b'0'..=b'7').contains(b)).count();
                 let value = self.rest[..octal].bytes().fold(c as u32 - 48, |n, b| 8 * n + u32::from(b - b'0'));
                 self.skip(octal);
                 text.push(char::from_u32(value).unwrap_or('\u{fffd}'));
-                return Ok(());
             }
-            c => {
-                text.push('\\');
-                text.push(c);
-                return Ok(());
-            }
-        };
-        let code = self.rest.get(..digits).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
-        let code = code.and_then(|hex| char::from_u32(u32::from_str_radix(hex, 16).ok()?));
-        let Some(c) = code else { return Err(format!("\\{c} without {digits} hexadecimal digits of a character")) };
-        text.push(c);
-        self.skip(digits);
+            c => text.extend(['\\', c]),
+        }
         Ok(())
+    }
+
+    /// The character of so many hexadecimal digits.
+    fn code(&mut self, digits: usize) -> Result<char, String> {
+        let hex = self.rest.get(..digits).filter(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()));
+        let code = hex.and_then(|hex| char::from_u32(u32::from_str_radix(hex, 16).ok()?));
+        let Some(c) = code else { return Err(format!("an escape without {digits} hexadecimal digits of a character")) };
+        self.skip(digits);
+        Ok(c)
     }
 
     fn number(&mut self) -> Result<Literal, String> {

@@ -34,9 +34,7 @@ impl Classes {
                 true => e,
                 false => archive.malformed(&pickle::clip(&entry), format!("missing; the class {class} needs it")),
             })?;
-            let classes = classes(&String::from_utf8_lossy(&code))
-                .map_err(|(line, reason)| archive.malformed(&format!("{entry}, line {line}"), reason))?;
-            self.files.insert(module.to_owned(), classes.into_iter().map(|(name, c)| (name, Rc::new(c))).collect());
+            self.files.insert(module.to_owned(), classes(&String::from_utf8_lossy(&code)));
         }
         self.files[module].get(class).cloned().ok_or_else(|| {
             let entry = format!("code/{}.py", module.replace('.', "/"));
@@ -45,40 +43,38 @@ impl Classes {
     }
 }
 
-/// All classes of one code file.
-///
-/// # Errors
-/// The line and reason of a declaration that cannot be read.
-fn classes(code: &str) -> Result<HashMap<String, Constants>, (usize, String)> {
+/// All classes of one code file. A constant of a kind that [`Constant`] has not is left out.
+fn classes(code: &str) -> HashMap<String, Rc<Constants>> {
     let mut classes = HashMap::new();
     // The class whose declarations are being read; none inside methods and functions.
     let mut open: Option<(String, Constants)> = None;
-    for (line, text) in code.lines().enumerate() {
-        if let Some(head) = text.strip_prefix("class ") {
+    let mut close = |class: Option<(String, Constants)>| {
+        if let Some((name, constants)) = class {
+            classes.insert(name, Rc::new(constants));
+        }
+    };
+    for line in code.lines() {
+        if let Some(head) = line.strip_prefix("class ") {
             let name = head.split(['(', ':']).next().unwrap_or_default().trim();
-            classes.extend(open.replace((name.to_owned(), Constants::new())));
-        } else if text.starts_with("  def ") || text.starts_with("def ") {
-            classes.extend(open.take());
+            close(open.replace((name.to_owned(), Constants::new())));
+        } else if line.starts_with("  def ") || line.starts_with("def ") {
+            close(open.take());
         } else if let Some((_, constants)) = &mut open
-            && let Some((name, value)) = declaration(text)
+            && let Some((name, value)) = declaration(line)
         {
-            let value = literal::parse(value).map_err(|(reason, _)| (line + 1, format!("{name}: {reason}")));
-            if let Some(value) = constant(value?.0) {
-                constants.insert(name.to_owned(), value);
-            }
+            constants.insert(name.to_owned(), value);
         }
     }
-    classes.extend(open);
-    Ok(classes)
+    close(open);
+    classes
 }
 
-/// Name and value of `  name : Final[…] = value`, if its type is one that [`Constant`] has.
-fn declaration(line: &str) -> Option<(&str, &str)> {
+/// Name and value of `  name : Final[…] = value`.
+fn declaration(line: &str) -> Option<(&str, Constant)> {
     let (name, rest) = line.strip_prefix("  ")?.split_once(" : Final[")?;
-    let (kind, value) = rest.split_once("] = ")?;
-    let known = kind.split(['[', ']', ',', ' ']).filter(|part| !part.is_empty());
-    let known = known.into_iter().all(|part| ["bool", "int", "float", "str", "List", "Tuple"].contains(&part));
-    known.then_some((name, value))
+    let (_, value) = rest.split_once("] = ")?;
+    let (value, rest) = literal::parse(value).ok()?;
+    rest.trim().is_empty().then_some((name, constant(value)?))
 }
 
 fn constant(literal: Literal) -> Option<Constant> {
