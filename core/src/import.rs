@@ -5,9 +5,14 @@ pub mod archive;
 pub mod checkpoint;
 mod error;
 pub mod gin;
+mod literal;
+mod magic;
 pub mod pickle;
 pub mod rave;
+#[cfg(test)]
+mod sample;
 pub mod script;
+mod tensor;
 
 use std::collections::BTreeMap;
 
