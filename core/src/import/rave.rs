@@ -6,6 +6,7 @@
 mod decode;
 mod description;
 mod encode;
+mod export;
 mod latents;
 mod layers;
 mod noise;
@@ -19,9 +20,10 @@ use std::path::Path;
 use description::{Description, Generation, Input, Latents, Layer};
 use sha2::{Digest, Sha256};
 
-use super::{ImportError, Options, checkpoint, gin};
+use super::{ImportError, Options, checkpoint, gin, script};
 use crate::graph::{Graph, Op};
 use crate::model::{Info, Latent, Model, Provenance};
+use weights::malformed;
 
 /// The model of a training checkpoint and the configuration its run wrote.
 ///
@@ -33,9 +35,8 @@ pub fn from_run(
     config_path: &Path,
     options: &Options,
 ) -> Result<Model, ImportError> {
-    let text = std::fs::read_to_string(config_path).map_err(|source| io_error(config_path, source))?;
-    let config = gin::parse(&text)?;
-    let checkpoint = checkpoint::read(checkpoint_path)?;
+    let config = gin::read(config_path)?;
+    let checkpoint = checkpoint::read_where(checkpoint_path, belongs_to_the_model)?;
     let mut state = checkpoint.state;
     if options.ema {
         let Some(averages) = checkpoint.ema else {
@@ -48,6 +49,26 @@ pub fn from_run(
     }
     let description = run::describe(state, &config)?;
     model(&description, options, name, checkpoint_path)
+}
+
+/// Leaves out what only training needs.
+fn belongs_to_the_model(key: &str) -> bool {
+    !["discriminator.", "audio_distance.", "multiband_audio_distance."].iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// The model of a TorchScript export, streaming or not.
+///
+/// # Errors
+/// When the archive is damaged or holds no RAVE 2 model; names the place.
+pub fn from_export(name: &str, path: &Path, options: &Options) -> Result<Model, ImportError> {
+    if options.ema {
+        return Err(ImportError::Unknown {
+            found: format!("{} is an export, which holds one set of weights", path.display()),
+            cure: "import it without averaging, or import the training run instead".into(),
+        });
+    }
+    let description = export::describe(&script::read(path)?)?;
+    model(&description, options, name, path)
 }
 
 fn model(description: &Description, options: &Options, name: &str, source: &Path) -> Result<Model, ImportError> {
@@ -114,6 +135,33 @@ fn describe(description: &Description, encode: &Graph) -> String {
     parts.join(", ")
 }
 
+/// Channels that the first of `layers`, which stands at `place`, reads.
+fn input_width(layers: &[Layer], place: &str) -> Result<usize, ImportError> {
+    match layers.first() {
+        Some(Layer::Op { op: Op::Conv1d(conv), .. }) => Ok(conv.weight.shape()[1].saturating_mul(conv.groups)),
+        Some(Layer::Op { op: Op::Gru(gru), .. }) => Ok(gru.weight_ih.shape()[1]),
+        _ => {
+            let reason = "is neither a convolution nor a recurrent layer; the file is damaged or not of RAVE";
+            Err(malformed(place, reason.into()))
+        }
+    }
+}
+
+/// Whether the waveform's convolution makes an amplitude for each of `rows` channels too.
+fn amplitude_modulation(waveform: &Layer, rows: usize) -> Result<bool, ImportError> {
+    match (waveform, waveform.channels()) {
+        (_, Some(found)) if found == rows => Ok(false),
+        (_, Some(found)) if found == 2 * rows => Ok(true),
+        (Layer::Op { name, .. }, found) => {
+            let reason = format!(
+                "makes {found:?} channels; {rows}, or twice that, are needed for this number of bands and channels"
+            );
+            Err(malformed(name, reason))
+        }
+        _ => Err(malformed("decoder.net", "does not end in a convolution".into())),
+    }
+}
+
 /// Whether the encoder's first convolution reads nothing of the future.
 fn is_causal(encoder: &[Layer]) -> bool {
     match encoder.first() {
@@ -127,19 +175,15 @@ fn is_causal(encoder: &[Layer]) -> bool {
 
 fn sha256(path: &Path) -> Result<String, ImportError> {
     let mut hasher = Sha256::new();
-    let mut file = File::open(path).map_err(|source| io_error(path, source))?;
+    let mut file = File::open(path).map_err(|source| ImportError::io(path, source))?;
     let mut buffer = vec![0; 1 << 16];
     loop {
         match file.read(&mut buffer) {
             Ok(0) => break,
             Ok(count) => hasher.update(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(io_error(path, error)),
+            Err(error) => return Err(ImportError::io(path, error)),
         }
     }
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn io_error(path: &Path, source: io::Error) -> ImportError {
-    ImportError::Io { path: path.into(), source }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::description::{Description, Head, Latents, Layer, Noise, Pqmf};
+use super::description::{Description, Head, Latents, Noise, Pqmf};
 use super::encode::{chain, pointwise_conv};
+use super::input_width;
 use super::noise::response;
 use super::weights::malformed;
 use crate::graph::{Conv1d, Excitation, Graph, NodeId, NoiseSynth, Op, Pointwise};
@@ -22,7 +23,7 @@ const NOISE_FLOOR: f32 = -5.0;
 /// The decoder of `kept` latents.
 pub(super) fn decode(description: &Description, kept: usize) -> Result<Graph, ImportError> {
     let mut graph = Graph::new(kept);
-    let width = input_width(&description.decoder)?;
+    let width = input_width(&description.decoder, "decoder.net.0")?;
     let features = match &description.latents {
         Latents::Variational { components, mean, .. } => {
             let all = refill(&mut graph, 0, mean.len())?;
@@ -46,18 +47,6 @@ pub(super) fn decode(description: &Description, kept: usize) -> Result<Graph, Im
         return Err(malformed(&made.name.clone(), reason));
     }
     Ok(graph)
-}
-
-/// Channels that the first layer reads.
-fn input_width(decoder: &[Layer]) -> Result<usize, ImportError> {
-    match decoder.first() {
-        Some(Layer::Op { op: Op::Conv1d(conv), .. }) => Ok(conv.weight.shape()[1] * conv.groups),
-        Some(Layer::Op { op: Op::Gru(gru), .. }) => Ok(gru.weight_ih.shape()[1]),
-        _ => Err(malformed(
-            "decoder.net.0",
-            "is neither a convolution nor a recurrent layer; the checkpoint is damaged".into(),
-        )),
-    }
 }
 
 /// Appends Gaussian channels to those of `node` until there are `width`.

@@ -253,15 +253,26 @@ pub(super) struct Noise {
 }
 
 impl Noise {
-    /// A synthesiser of `bands` per channel over a net of these strides.
-    pub(super) fn new(name: String, net: Vec<Layer>, strides: &[usize], bands: usize) -> Result<Self, ImportError> {
+    /// A synthesiser of `rows` channels; bands and size follow from the net's width and strides.
+    pub(super) fn new(name: String, net: Vec<Layer>, rows: usize) -> Result<Self, ImportError> {
         const LIMIT: usize = 1 << 16;
-        let size = strides.iter().try_fold(1, |size: usize, &stride| size.checked_mul(stride));
+        let width = net.iter().rev().find_map(Layer::channels).unwrap_or(0);
+        if rows == 0 || width % rows != 0 || width / rows < 2 {
+            let reason =
+                format!("its net makes {width} channels; at least 2 bands for each of {rows} sub-bands are needed");
+            return Err(malformed(&name, reason));
+        }
+        let bands = width / rows;
+        let strides = net.iter().filter_map(|layer| match layer {
+            Layer::Op { op: Op::Conv1d(conv), .. } => Some(conv.stride),
+            _ => None,
+        });
+        let size = strides.fold(Some(1), |size: Option<usize>, stride| size?.checked_mul(stride));
         match size {
-            Some(size) if size <= LIMIT && (2..=LIMIT).contains(&bands) && size * bands <= 1 << 22 => {
+            Some(size) if size <= LIMIT && bands <= LIMIT && size * bands <= 1 << 22 => {
                 Ok(Self { name, net, bands, size })
             }
-            _ => Err(malformed(&name, format!("{bands} noise bands and ratios {strides:?} are out of range"))),
+            _ => Err(malformed(&name, format!("{bands} bands over the product of its strides are out of range"))),
         }
     }
 }

@@ -133,12 +133,13 @@ impl Walk<'_> {
         Ok(chain)
     }
 
-    /// The net of a noise synthesiser: convolutions of `strides` with `left` zeros before them, activations between.
+    /// The net of a noise synthesiser: convolutions of `strides`, with `left` of kernel size and stride zeros before
+    /// them, and activations between.
     pub(super) fn noise(
         &self,
         path: &str,
         strides: &[usize],
-        left: impl Fn(usize) -> i64,
+        left: impl Fn(usize, usize) -> i64,
     ) -> Result<Vec<Layer>, ImportError> {
         let mut chain = Vec::new();
         let mut strides = strides.iter();
@@ -154,7 +155,8 @@ impl Walk<'_> {
                     "is one convolution more than config.gin gives ratios; the file is of another run".into(),
                 )
             })?;
-            chain.push(self.conv_with(&path, stride, 1, 1, left(stride))?);
+            let kernel_size = self.weights.kernel_shape(&path)?[2];
+            chain.push(self.conv_with(&path, stride, 1, 1, left(kernel_size, stride))?);
         }
         if strides.next().is_some() {
             return Err(malformed(

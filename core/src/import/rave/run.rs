@@ -52,7 +52,7 @@ pub(super) fn describe(state: StateDict, config: &Config) -> Result<Description,
         other => return Err(unknown_class("encoder", other)),
     };
     let (decoder, head) = match decoder_class.as_str() {
-        "Generator" => v1_decoder(config, &decoder_walk)?,
+        "Generator" => v1_decoder(config, &decoder_walk, rows)?,
         "GeneratorV2" => v2_decoder(&Gin { config, scope: &decoder_scope, class: "GeneratorV2" }, &decoder_walk, rows)?,
         other => return Err(unknown_class("decoder", other)),
     };
@@ -81,7 +81,7 @@ pub(super) fn pqmf(weights: &Weights, padding: Padding) -> Result<Option<Pqmf>, 
     Pqmf::new(analysis, synthesis, |kernel_size| padding.left(kernel_size, 1))
 }
 
-fn v1_decoder(config: &Config, walk: &Walk) -> Result<(Vec<Layer>, Head), ImportError> {
+fn v1_decoder(config: &Config, walk: &Walk, rows: usize) -> Result<(Vec<Layer>, Head), ImportError> {
     let dilations = match config.value("", "ResidualStack", "dilations_list") {
         Some(value) => lists("ResidualStack.dilations_list", &value)?,
         None => vec![vec![1, 1], vec![3, 1], vec![5, 1]],
@@ -94,8 +94,9 @@ fn v1_decoder(config: &Config, walk: &Walk) -> Result<(Vec<Layer>, Head), Import
     let noise = if walk.weights.has_under(noise_path) && walk.weights.scalar_or_zero("decoder.warmed_up")? != 0.0 {
         let gin = Gin { config, scope: "", class: "NoiseGenerator" };
         let strides = gin.ratios()?.unwrap_or_else(|| vec![4, 4, 4]);
-        let net = walk.noise(&format!("{noise_path}.net"), &strides, |_| 1)?;
-        Some(Noise::new(place(noise_path), net, &strides, gin.count("noise_bands")?.unwrap_or(5))?)
+        let net =
+            walk.noise(&format!("{noise_path}.net"), &strides, |kernel_size, _| walk.padding.left(kernel_size, 1))?;
+        Some(Noise::new(place(noise_path), net, rows)?)
     } else {
         None
     };
@@ -114,20 +115,14 @@ fn v2_decoder(gin: &Gin, walk: &Walk, rows: usize) -> Result<(Vec<Layer>, Head),
     dilations.reverse();
     let apart = walk.weights.has_kernel("decoder.waveform_module");
     let mut chain = walk.v2("decoder.net", Resampling::Up, &dilations, apart)?;
-    let waveform_path = if apart {
-        "decoder.waveform_module".to_string()
-    } else {
-        format!("decoder.net.{}", walk.weights.count("decoder.net")? - 1)
+    let waveform = match chain.pop() {
+        Some(last) if !apart => last,
+        last => {
+            chain.extend(last);
+            walk.conv("decoder.waveform_module", 1, 1, 1)?
+        }
     };
-    let waveform =
-        if apart { walk.conv(&waveform_path, 1, 1, 1)? } else { chain.pop().expect("a convolution was found") };
-    let found = walk.weights.kernel_shape(&waveform_path)?[0];
-    let amplitude_modulation = found == 2 * rows;
-    if !amplitude_modulation && found != rows {
-        let reason =
-            format!("makes {found} channels; {rows}, or twice that, are needed for this band and channel count");
-        return Err(malformed(&waveform_path, reason));
-    }
+    let amplitude_modulation = super::amplitude_modulation(&waveform, rows)?;
     let noise_path = "decoder.noise_module";
     let noise = if walk.weights.has_under(noise_path) {
         let gin = Gin { config: gin.config, scope: gin.scope, class: "NoiseGeneratorV2" };
@@ -140,9 +135,8 @@ fn v2_decoder(gin: &Gin, walk: &Walk, rows: usize) -> Result<(Vec<Layer>, Head),
                 strides.push((walk.weights.kernel_shape(&path)?[2] / 2).max(1));
             }
         }
-        let net = walk.noise(&net_path, &strides, |stride| stride as i64)?;
-        let bands = gin.count("noise_bands")?.ok_or_else(|| unbound("NoiseGeneratorV2.noise_bands"))?;
-        Some(Noise::new(place(noise_path), net, &strides, bands)?)
+        let net = walk.noise(&net_path, &strides, |_, stride| stride as i64)?;
+        Some(Noise::new(place(noise_path), net, rows)?)
     } else {
         None
     };
