@@ -237,7 +237,9 @@ mod tests {
 
     #[test]
     fn available_and_required_are_inverse() {
-        for reads in [Reads::same(), Reads::strided(3, -4, 2), Reads::strided(2, 5, 9), Reads::repeated(5), transposed()] {
+        for reads in
+            [Reads::same(), Reads::strided(3, -4, 2), Reads::strided(2, 5, 9), Reads::repeated(5), transposed()]
+        {
             for end in -20..20 {
                 let required = reads.required(end);
                 let brute = (end - 40..end).filter_map(|n| reads.newest(n)).max().unwrap() + 1;

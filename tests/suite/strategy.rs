@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use runnel::graph::{
-    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, NodeId, NoiseSynth, Op, Pointwise,
-};
+use runnel::graph::{BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, NodeId, NoiseSynth, Op, Pointwise};
 use runnel::{Tensor, Weight};
 
 /// A convolution; its groups divide the channels it meets.
@@ -27,7 +25,14 @@ pub struct Conv {
 #[derive(Clone, Debug)]
 pub enum Layer {
     Conv(Conv, usize),
-    Transposed { out: usize, stride: usize, extra: usize, trim: usize, grouped: bool, bias: bool },
+    Transposed {
+        out: usize,
+        stride: usize,
+        extra: usize,
+        trim: usize,
+        grouped: bool,
+        bias: bool,
+    },
     Subpixel(Conv, usize),
     Activation(usize),
     Norm,
@@ -88,7 +93,8 @@ fn layer() -> impl Strategy<Value = Layer> {
 
 /// A graph of up to eight layers, and the recipe it was made by.
 pub fn graph() -> impl Strategy<Value = Graph> {
-    (1..4usize, prop::collection::vec(layer(), 1..8), any::<u64>()).prop_map(|(channels, layers, seed)| build(channels, &layers, seed))
+    (1..4usize, prop::collection::vec(layer(), 1..8), any::<u64>())
+        .prop_map(|(channels, layers, seed)| build(channels, &layers, seed))
 }
 
 /// Block lengths that cover `frames`.
@@ -246,7 +252,8 @@ impl Builder {
     fn back_to(&mut self, x: NodeId) {
         let channels = self.graph.node(x).channels;
         if self.channels() != channels {
-            let mix = Conv { out: channels, kernel_size: 1, dilation: 1, left: 0, grouped: false, bias: false, zero: (0, 0) };
+            let mix =
+                Conv { out: channels, kernel_size: 1, dilation: 1, left: 0, grouped: false, bias: false, zero: (0, 0) };
             self.conv(&mix, 1);
         }
         if self.graph.node(self.at).rate == self.graph.node(x).rate && self.at != x {
@@ -262,7 +269,15 @@ impl Builder {
 
     /// A dense convolution over all channels, as every mixing of branches is followed by in practice.
     fn mix(&mut self) {
-        let mix = Conv { out: self.channels(), kernel_size: 1, dilation: 1, left: 0, grouped: false, bias: true, zero: (0, 0) };
+        let mix = Conv {
+            out: self.channels(),
+            kernel_size: 1,
+            dilation: 1,
+            left: 0,
+            grouped: false,
+            bias: true,
+            zero: (0, 0),
+        };
         self.conv(&mix, 1);
     }
 

@@ -143,7 +143,8 @@ impl Schedule {
     /// Input frames of silence after which every ring holds nothing but the response to silence.
     pub(crate) fn warm_up(&self, stream: &StreamGraph, rings: &[Ring]) -> i64 {
         let ends = self.ends(0);
-        let oldest = stream.nodes().iter().zip(&ends).zip(rings).map(|((n, end), ring)| n.timeline.since(end - ring.frames()));
+        let oldest =
+            stream.nodes().iter().zip(&ends).zip(rings).map(|((n, end), ring)| n.timeline.since(end - ring.frames()));
         let ticks = -oldest.min().unwrap_or(0) + stream.hop_ticks();
         (ticks / self.step_in + 1).max(1)
     }

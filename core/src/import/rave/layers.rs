@@ -73,6 +73,10 @@ impl Walk<'_> {
         if direction == Resampling::Up {
             self.all_used(&at(last), stage, unit, dilations)?;
         }
+        // The rectifier before a convolution that stands elsewhere leaves no key to count.
+        if open && !matches!(chain.last(), Some(Layer::Op { op: Op::Snake { .. }, .. })) {
+            chain.extend(self.plain(&at(count))?);
+        }
         Ok(chain)
     }
 
