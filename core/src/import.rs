@@ -10,6 +10,8 @@ mod locate;
 mod magic;
 pub mod pickle;
 pub mod rave;
+#[cfg(test)]
+mod sample;
 pub mod script;
 mod tensor;
 

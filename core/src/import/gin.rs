@@ -3,6 +3,9 @@
 //! Bindings with macros, scopes and references are read; `import` lines are skipped, since no name is ever looked up.
 //! `include` and indented blocks do not occur in operative configurations and are refused.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -11,8 +14,8 @@ use super::literal::{self, Literal};
 
 /// Largest configuration read, in bytes; a real one has about 10⁴.
 const BYTES: usize = 4 << 20;
-/// Most values and characters that all macros together may expand to.
-const EXPANSION: usize = 1 << 22;
+/// Most values and characters that all macros together may expand to, for each byte of the file.
+const EXPANSION: usize = 16;
 /// Deepest chain of macros and brackets.
 const DEPTH: usize = 64;
 
@@ -182,7 +185,7 @@ fn parse_as(text: &str, place: &str) -> Result<Config, ImportError> {
     let macros: BTreeMap<&str, &Literal> =
         statements.iter().filter_map(|statement| Some((constant(statement.target)?, &statement.literal))).collect();
     let mut config = Config::default();
-    let mut budget = EXPANSION;
+    let mut budget = text.len() * EXPANSION + (1 << 16);
     for Statement { target, literal, line } in &statements {
         let value = resolve(literal, &macros, &mut budget, 0)
             .map_err(|reason| ImportError::malformed(format!("{place}, line {line}"), reason))?;
@@ -216,7 +219,8 @@ fn statements<'a>(text: &'a str, place: &str) -> Result<Vec<Statement<'a>>, Impo
         let fail = |reason: &str, stopped: &str| {
             let line = line + text[here..text.len() - stopped.len()].matches('\n').count();
             let written: String = stopped.chars().take_while(|&c| c != '\n').take(40).collect();
-            ImportError::malformed(format!("{place}, line {line}"), format!("{reason} at `{written}`"))
+            let stopped = if written.is_empty() { "the end".to_owned() } else { format!("`{written}`") };
+            ImportError::malformed(format!("{place}, line {line}"), format!("{reason} at {stopped}"))
         };
         let end = rest.find('\n').unwrap_or(rest.len());
         let skipped = ["#", "import ", "from "].iter().any(|start| rest.starts_with(start));
@@ -234,8 +238,7 @@ fn statements<'a>(text: &'a str, place: &str) -> Result<Vec<Statement<'a>>, Impo
         let Some(after) = blank(after).strip_prefix('=').filter(|_| !target.is_empty()) else {
             return Err(fail("no binding (`name = value`)", rest));
         };
-        let (literal, after) =
-            literal::parse(blank(after)).map_err(|(reason, stopped)| fail(&format!("{reason},"), stopped))?;
+        let (literal, after) = literal::parse(blank(after)).map_err(|(reason, stopped)| fail(&reason, stopped))?;
         rest = blank(after);
         if !(rest.is_empty() || rest.starts_with(['\n', '#'])) {
             return Err(fail("something follows the value", rest));

@@ -2,6 +2,8 @@
 //! declare constants (`name : Final[…] = …`) are read.
 
 mod constants;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Seek};
