@@ -37,10 +37,7 @@ impl Rate {
 
     /// This rate measured in frames of a signal at `input` rate: the rate of one graph after another.
     pub fn after(self, input: Self) -> Option<Self> {
-        Self::reduced(
-            self.numerator.checked_mul(input.numerator)?,
-            self.denominator.checked_mul(input.denominator)?,
-        )
+        Self::reduced(self.numerator.checked_mul(input.numerator)?, self.denominator.checked_mul(input.denominator)?)
     }
 
     fn reduced(numerator: u64, denominator: u64) -> Option<Self> {
@@ -51,7 +48,11 @@ impl Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.denominator == 1 { write!(f, "{}", self.numerator) } else { write!(f, "{}/{}", self.numerator, self.denominator) }
+        if self.denominator == 1 {
+            write!(f, "{}", self.numerator)
+        } else {
+            write!(f, "{}/{}", self.numerator, self.denominator)
+        }
     }
 }
 
@@ -240,7 +241,9 @@ mod tests {
 
     #[test]
     fn available_and_required_are_inverse() {
-        for reads in [Reads::same(), Reads::strided(3, -4, 2), Reads::strided(2, 5, 9), Reads::repeated(5), transposed()] {
+        for reads in
+            [Reads::same(), Reads::strided(3, -4, 2), Reads::strided(2, 5, 9), Reads::repeated(5), transposed()]
+        {
             for end in -20..20 {
                 let required = reads.required(end);
                 let brute = (end - 40..end).filter_map(|n| reads.newest(n)).max().unwrap() + 1;

@@ -102,7 +102,9 @@ fn depend(op: &Op, n: i64, row: &mut [i64], inputs: &[&Depends]) {
         }
         Op::Add | Op::Mul => {
             for x in inputs {
-                row.iter_mut().enumerate().for_each(|(c, v)| *v = (*v).max(x.at(n, if x.channels == 1 { 0 } else { c })));
+                row.iter_mut()
+                    .enumerate()
+                    .for_each(|(c, v)| *v = (*v).max(x.at(n, if x.channels == 1 { 0 } else { c })));
             }
         }
         Op::Concat => {

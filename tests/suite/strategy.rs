@@ -5,9 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use runnel::graph::{
-    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, NodeId, NoiseSynth, Op, Pointwise,
-};
+use runnel::graph::{BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, NodeId, NoiseSynth, Op, Pointwise};
 use runnel::{Tensor, Weight};
 
 /// A convolution; its groups divide the channels it meets.
@@ -28,7 +26,14 @@ pub(crate) struct Conv {
 #[derive(Clone, Debug)]
 pub(crate) enum Layer {
     Conv(Conv, usize),
-    Transposed { out: usize, stride: usize, extra: usize, trim: usize, grouped: bool, bias: bool },
+    Transposed {
+        out: usize,
+        stride: usize,
+        extra: usize,
+        trim: usize,
+        grouped: bool,
+        bias: bool,
+    },
     Subpixel(Conv, usize),
     Activation(usize),
     Norm,
@@ -259,7 +264,8 @@ impl Builder {
     fn back_to(&mut self, x: NodeId) {
         let channels = self.graph.node(x).channels;
         if self.channels() != channels {
-            let mix = Conv { out: channels, kernel_size: 1, dilation: 1, left: 0, grouped: false, bias: false, zero: (0, 0) };
+            let mix =
+                Conv { out: channels, kernel_size: 1, dilation: 1, left: 0, grouped: false, bias: false, zero: (0, 0) };
             self.conv(&mix, 1);
         }
         if self.graph.node(self.at).rate == self.graph.node(x).rate && self.at != x {
@@ -275,7 +281,15 @@ impl Builder {
 
     /// A dense convolution over all channels, as every mixing of branches is followed by in practice.
     fn mix(&mut self) {
-        let mix = Conv { out: self.channels(), kernel_size: 1, dilation: 1, left: 0, grouped: false, bias: true, zero: (0, 0) };
+        let mix = Conv {
+            out: self.channels(),
+            kernel_size: 1,
+            dilation: 1,
+            left: 0,
+            grouped: false,
+            bias: true,
+            zero: (0, 0),
+        };
         self.conv(&mix, 1);
     }
 
