@@ -19,7 +19,7 @@ impl Signal {
     /// # Panics
     /// When `data` does not divide into `channels` rows.
     pub fn new(channels: usize, data: Vec<f32>) -> Self {
-        assert!(channels > 0 && data.len() % channels == 0, "{} values, {channels} channels", data.len());
+        assert!(channels > 0 && data.len().is_multiple_of(channels), "{} values, {channels} channels", data.len());
         Self { channels, first: 0, data }
     }
 

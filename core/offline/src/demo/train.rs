@@ -29,6 +29,13 @@ pub struct Training {
     pub start: Option<Weights>,
 }
 
+impl Training {
+    /// The training that made the embedded weights.
+    pub fn published() -> Self {
+        Self { seed: 20_261_122, steps: 1500, pool_seconds: 300, start: None }
+    }
+}
+
 /// Where a training stands.
 pub struct Progress<'a> {
     /// Steps done.
