@@ -1,6 +1,8 @@
 //! Signal: values over time, as the evaluator reads and writes them.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
+
+use crate::layer::load;
 
 /// A stretch of one node's signal.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +60,7 @@ impl Signal {
     /// `[1, channels, frames]`.
     pub(crate) fn to_tensor(&self, device: &Device) -> Tensor<3> {
         let shape = [1, self.channels, self.frames()];
-        Tensor::from_data(TensorData::new(self.data.clone(), shape), device)
+        load(&self.data, shape, device)
     }
 
     pub(crate) fn from_tensor(tensor: Tensor<3>, first: i64) -> Self {

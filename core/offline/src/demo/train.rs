@@ -7,7 +7,7 @@ use super::network::Network;
 use super::sound::{Dice, SAMPLING_RATE, track};
 use super::spectrum::Spectra;
 use super::weights::{Affine, Weights};
-use crate::layer::load;
+use crate::demo::network::load;
 
 /// Crops per step, and samples of each.
 const CROPS: usize = 8;
