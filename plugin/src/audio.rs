@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use rtrb::{Consumer, Producer};
+use runnel::Randomness;
 
 use crate::delay::Delay;
 use crate::hosted::{CHUNK, Format, HostedModel, LoadedModel};
-use crate::stub::Randomness;
 
 /// How long a bypass or a change of models takes to fade.
 const FADE_SECONDS: f32 = 0.02;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use runnel::timing::Rate;
+use runnel::{Engine, Info, Plan, Randomness, StreamModel};
+
 use crate::resample::{Filter, Resampler, Start};
-use crate::stub::{Engine, Info, Plan, Randomness, StreamModel};
 
 /// Frames handled at once; longer blocks are cut into these.
 pub const CHUNK: usize = 256;
@@ -49,7 +51,11 @@ impl LoadedModel {
                 RATES.end()
             ));
         }
-        let (inputs, outputs) = (forward.input_channels(), forward.output_channels());
+        let rate = forward.output().rate;
+        if rate != Rate::UNIT {
+            return Err(format!("{rate} samples leave the model for each that enters; the plugin plays one for one"));
+        }
+        let (inputs, outputs) = (forward.input().channels, forward.output().channels);
         if inputs.max(outputs) > MOST_CHANNELS {
             return Err(format!(
                 "{inputs} channels in and {outputs} out; the plugin plays {MOST_CHANNELS} at the most"

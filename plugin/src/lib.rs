@@ -13,7 +13,6 @@ pub mod hosted;
 pub mod loader;
 pub mod params;
 pub mod resample;
-mod stub;
 #[cfg(test)]
 mod test_models;
 

@@ -16,7 +16,6 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use crate::audio::{Exchange, Stage};
 use crate::hosted::{Format, LoadedModel};
 use crate::params::RunnelParams;
-use crate::stub as runnel_core;
 
 /// How often the thread looks around.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -231,7 +230,7 @@ fn read(path: &str) -> Result<Option<LoadedModel>, String> {
         return Ok(None);
     }
     let read = || {
-        let model = runnel_core::open(Path::new(path), &Default::default()).map_err(|e| e.to_string())?;
+        let model = runnel::open(Path::new(path), &Default::default()).map_err(|e| e.to_string())?;
         LoadedModel::new(model)
     };
     let result = catch_unwind(AssertUnwindSafe(read));

@@ -1,7 +1,7 @@
 //! The plugin's parameters and what else the host keeps for it. Ids never change: projects are saved with them.
 
 use nice_plug::prelude::*;
-use runnel::random::Randomness;
+use runnel::Randomness;
 
 use crate::host::ModelPath;
 
