@@ -177,6 +177,11 @@ impl AudioPath {
         self.current.latency_samples()
     }
 
+    /// Samples after the last of the input that it still sounds; `None` without end.
+    pub fn tail_samples(&self) -> Option<u32> {
+        self.current.model.as_ref().map_or(Some(0), HostedModel::tail_samples)
+    }
+
     /// What the models' random parts draw from.
     pub fn set_randomness(&mut self, randomness: Randomness) {
         if self.randomness != randomness {

@@ -32,6 +32,8 @@ pub struct LoadedModel {
     pub info: Info,
     plan: Arc<Plan>,
     latency_samples: i64,
+    /// How far back the output remembers the input; `None` without end.
+    past_samples: Option<u64>,
     inputs: usize,
     outputs: usize,
 }
@@ -62,7 +64,9 @@ impl LoadedModel {
             ));
         }
         let plan = Plan::new(&forward).map_err(|e| e.to_string())?;
-        Ok(Self { info, plan, latency_samples: forward.latency_samples() as i64, inputs, outputs })
+        let latency_samples = forward.latency_samples() as i64;
+        let past_samples = forward.receptive_field_samples().0;
+        Ok(Self { info, plan, latency_samples, past_samples, inputs, outputs })
     }
 }
 
@@ -76,6 +80,7 @@ pub struct HostedModel {
     inputs: usize,
     outputs: usize,
     latency_samples: usize,
+    tail_samples: Option<u32>,
     rates: Option<Rates>,
     /// At the host's rate, one for each input of each engine.
     received: Vec<Vec<f32>>,
@@ -106,8 +111,11 @@ impl HostedModel {
             Some((_, latency_samples)) => *latency_samples,
             None => model.latency_samples,
         };
+        let host_samples_per_sample = f64::from(format.sampling_rate) / f64::from(model.info.sampling_rate);
+        let past_samples = model.past_samples.map(|p| (p as f64 * host_samples_per_sample).ceil() as u32);
         Self {
             engines,
+            tail_samples: past_samples.map(|p| p.saturating_add(latency_samples as u32)),
             inputs: model.inputs,
             outputs: model.outputs,
             latency_samples: latency_samples as usize,
@@ -120,6 +128,11 @@ impl HostedModel {
     /// Host samples from a sample's arrival to the output that belongs to it, resampling included; exact.
     pub fn latency_samples(&self) -> usize {
         self.latency_samples
+    }
+
+    /// Host samples after the last of the input that the output still depends on it; `None` without end.
+    pub fn tail_samples(&self) -> Option<u32> {
+        self.tail_samples
     }
 
     /// Back to the start of a signal.

@@ -139,7 +139,7 @@ impl Plugin for Runnel {
             self.told_latency = latency;
             host::tell_latency(context, latency as u32);
         }
-        ProcessStatus::Tail(latency as u32)
+        self.path.tail_samples().map_or(ProcessStatus::KeepAlive, ProcessStatus::Tail)
     }
 }
 

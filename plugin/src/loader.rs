@@ -241,3 +241,111 @@ fn read(path: &str) -> Result<Option<LoadedModel>, String> {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use runnel::format;
+
+    use super::*;
+    use crate::test_models::lookahead_stream;
+
+    const FORMAT: Format = Format { sampling_rate: 48_000, inputs: 2, outputs: 2 };
+
+    /// A loader for a folder of its own, which goes when this is dropped.
+    struct Rig {
+        folder: std::path::PathBuf,
+        loader: Arc<Loader>,
+        exchange: Exchange,
+    }
+
+    impl Rig {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("runnel-loader-{name}-{}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            let (loader, exchange) = Loader::new(Arc::new(RunnelParams::default()));
+            Self { folder, loader, exchange }
+        }
+
+        fn model(&self, name: &str, ahead: usize) -> String {
+            let path = self.folder.join(name);
+            format::save(&lookahead_stream(ahead, 1, 48_000), &path).unwrap();
+            path.to_str().unwrap().to_owned()
+        }
+
+        fn next_stage(&mut self) -> Box<Stage> {
+            let start = Instant::now();
+            loop {
+                match self.exchange.incoming.pop() {
+                    Ok(stage) => return stage,
+                    Err(_) if start.elapsed() > Duration::from_secs(20) => panic!("no stage came"),
+                    Err(_) => thread::sleep(Duration::from_millis(1)),
+                }
+            }
+        }
+    }
+
+    impl Drop for Rig {
+        fn drop(&mut self) {
+            self.loader.stop();
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+
+    #[test]
+    fn an_activation_reads_the_model_at_once() {
+        let rig = Rig::new("activate");
+        rig.loader.params.model_path.choose(rig.model("ä b.runnel", 70));
+        let stage = rig.loader.activate(FORMAT);
+        assert_eq!(stage.latency_samples(), 70);
+        let playing = rig.loader.status().playing.unwrap();
+        assert_eq!((playing.latency_samples, playing.format), (70, Some(FORMAT)));
+    }
+
+    #[test]
+    fn a_model_chosen_later_comes_by_the_queue() {
+        let mut rig = Rig::new("queue");
+        rig.loader.activate(FORMAT);
+        rig.loader.start();
+        for ahead in [30, 40] {
+            rig.loader.params.model_path.choose(rig.model("model.runnel", ahead));
+            assert_eq!(rig.next_stage().latency_samples(), ahead);
+        }
+        rig.loader.params.model_path.choose(String::new());
+        assert_eq!(rig.next_stage().latency_samples(), 0);
+        assert_eq!(rig.loader.status(), Status::default());
+    }
+
+    #[test]
+    fn a_refused_model_is_named_and_the_old_one_stays() {
+        let rig = Rig::new("refused");
+        rig.loader.params.model_path.choose(rig.model("good.runnel", 30));
+        rig.loader.activate(FORMAT);
+        let noise = rig.folder.join("noise.runnel");
+        std::fs::write(&noise, b"\x10\0\0\0\0\0\0\0{ no header at all").unwrap();
+        let missing = rig.folder.join("missing.runnel");
+        for path in [noise, missing] {
+            let path = path.to_str().unwrap().to_owned();
+            rig.loader.params.model_path.choose(path.clone());
+            assert_eq!(rig.loader.activate(FORMAT).latency_samples(), 30);
+            let status = rig.loader.status();
+            let Phase::Refused(reason) = status.phase else { panic!("{:?}", status.phase) };
+            assert!(reason.contains(&path), "{reason}");
+            assert!(status.playing.is_some());
+        }
+    }
+
+    #[test]
+    fn what_comes_back_is_dropped() {
+        let mut rig = Rig::new("back");
+        let stage = rig.loader.activate(FORMAT);
+        rig.exchange.retired.push(stage).unwrap();
+        rig.loader.start();
+        let start = Instant::now();
+        while rig.exchange.retired.slots() < QUEUE {
+            assert!(start.elapsed() < Duration::from_secs(20), "the stage stays in the queue");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}

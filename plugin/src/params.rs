@@ -69,3 +69,26 @@ fn gain(name: &str) -> FloatParam {
         .with_value_to_string(formatters::v2s_f32_gain_to_db(1))
         .with_string_to_value(formatters::s2v_f32_gain_to_db())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_state_keeps_the_model_path() {
+        let params = RunnelParams::default();
+        params.model_path.choose("/models/ä “quoted”.runnel".into());
+        let fields = params.serialize_fields();
+        assert_eq!(fields["model-path"], "\"/models/ä “quoted”.runnel\"");
+        let restored = RunnelParams::default();
+        restored.deserialize_fields(&fields);
+        assert_eq!(restored.model_path.text(), params.model_path.text());
+        assert_ne!(restored.model_path.generation(), 0, "a restored path counts as a change");
+    }
+
+    #[test]
+    fn ids_never_change() {
+        let ids: Vec<_> = RunnelParams::default().param_map().into_iter().map(|(id, ..)| id).collect();
+        assert_eq!(ids, ["mix", "input-gain", "output-gain", "noise", "seed", "bypass"]);
+    }
+}

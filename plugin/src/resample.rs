@@ -7,6 +7,8 @@
 
 use std::f64::consts::PI;
 
+use runnel::timing::gcd;
+
 /// Zero crossings of the interpolating sinc on each side, counted at the lower rate.
 const ZERO_CROSSINGS: usize = 48;
 /// Edge of the pass band as a part of the lower rate's Nyquist frequency: at 44.1 kHz, flat to 19 kHz, silent from 22.05.
@@ -28,7 +30,7 @@ pub struct Filter {
 impl Filter {
     /// A filter that turns `from` frames per second into `to`; both are at least 1.
     pub fn new(from: u32, to: u32) -> Self {
-        let divisor = greatest_common_divisor(from, to);
+        let divisor = gcd(from.into(), to.into()) as u32;
         let (from, to) = (from / divisor, to / divisor);
         let widening = f64::from(from) / f64::from(to);
         let half = (ZERO_CROSSINGS as f64 * widening.max(1.0)).ceil() as usize;
@@ -188,10 +190,6 @@ fn bessel_i0(x: f64) -> f64 {
         k += 1.0;
     }
     sum
-}
-
-fn greatest_common_divisor(a: u32, b: u32) -> u32 {
-    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 #[cfg(test)]
