@@ -107,7 +107,7 @@ impl Stage {
         let frames = bypass.len();
         if let Some(model) = &mut self.model {
             for (heard, input) in self.heard.iter_mut().zip(input) {
-                (0..frames).for_each(|i| heard[i] = input[i] * controls.input_gain[i]);
+                (0..frames).for_each(|i| heard[i] = normal_or_zero(input[i] * controls.input_gain[i]));
             }
             model.process(&self.heard, &mut self.wet, frames);
         }

@@ -15,7 +15,9 @@ use nice_plug_egui::{
 use crate::loader::{Facts, Loader, Phase};
 use crate::params::RunnelParams;
 
-const SIZE: LogicalSize<f32> = LogicalSize { width: 560.0, height: 330.0 };
+const SIZE: LogicalSize<f32> = LogicalSize { width: 560.0, height: 360.0 };
+/// Room for the facts and a refusal of two lines; longer ones scroll.
+const STATUS_HEIGHT: f32 = 100.0;
 const REFUSED: Color32 = Color32::from_rgb(0xff, 0x8a, 0x65);
 
 /// The window's contents.
@@ -50,7 +52,8 @@ impl NiceEguiApp for EditorApp {
             ui.add_space(6.0);
             self.model_row(ui);
             ui.add_space(6.0);
-            self.status(ui);
+            let area = egui::ScrollArea::vertical().max_height(STATUS_HEIGHT).auto_shrink(false);
+            area.show(ui, |ui| self.status(ui));
             ui.separator();
             self.parameters(ui);
         });
@@ -70,7 +73,7 @@ impl EditorApp {
         ui.horizontal(|ui| {
             let label = ui.label("Model");
             let field = TextEdit::singleline(&mut self.path.0)
-                .hint_text("path of a .runnel file, a RAVE export (.ts), checkpoint (.ckpt) or run folder")
+                .hint_text("path of a .runnel file, or of a RAVE .ts, .ckpt or run folder")
                 .desired_width(ui.available_width() - 70.0);
             let field = ui.add(field).labelled_by(label.id);
             let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));

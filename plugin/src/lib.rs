@@ -5,6 +5,8 @@
 //! needs against its own defects.
 
 pub mod audio;
+#[cfg(test)]
+mod clap_tests;
 pub mod delay;
 #[cfg(feature = "editor")]
 pub mod editor;
@@ -149,7 +151,7 @@ impl ClapPlugin for Runnel {
     const CLAP_MANUAL_URL: Option<&'static str> = None;
     const CLAP_SUPPORT_URL: Option<&'static str> = None;
     const CLAP_FEATURES: &'static [ClapFeature] =
-        &[ClapFeature::AudioEffect, ClapFeature::Stereo, ClapFeature::Mono, ClapFeature::Custom("neural")];
+        &[ClapFeature::AudioEffect, ClapFeature::Stereo, ClapFeature::Mono, ClapFeature::Custom("runnel:neural")];
 }
 
 impl Vst3Plugin for Runnel {

@@ -36,9 +36,3 @@ pub(crate) fn lookahead_stream(ahead: usize, channels: usize, sampling_rate: u32
     };
     StreamModel { forward: runnel::rewrite::rewrite_graph(&graph).unwrap(), latent: None, info }
 }
-
-#[test]
-#[ignore]
-fn save_for_hosts() {
-    runnel::format::save(&lookahead_stream(2000, 1, 44_100), std::path::Path::new("/tmp/hosts/ahead.runnel")).unwrap();
-}

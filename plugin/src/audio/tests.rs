@@ -267,9 +267,9 @@ fn channels_find_their_way() {
     let stereo_input = [left.clone(), right.clone()];
     for model in [&mono_model, &stereo_model] {
         assert!(Rig::playing(STEREO, model).play(&stereo_input, &[64]) == stereo_input);
-        let heard = Rig::playing(mono_to_stereo, model).play(&[left.clone()], &[64]);
+        let heard = Rig::playing(mono_to_stereo, model).play(std::slice::from_ref(&left), &[64]);
         assert!(heard == [left.clone(), left.clone()]);
-        assert!(Rig::playing(MONO, model).play(&[left.clone()], &[64]) == [left.clone()]);
+        assert!(Rig::playing(MONO, model).play(std::slice::from_ref(&left), &[64]) == [left.clone()]);
     }
 }
 
