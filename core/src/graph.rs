@@ -8,6 +8,8 @@ pub use op::{
     AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, NoiseSynth, Op, Pointwise,
 };
 
+pub(crate) use shape::infer as infer_shape;
+
 use crate::timing::Rate;
 
 /// Index of a node in its graph.

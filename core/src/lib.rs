@@ -5,13 +5,25 @@
 //! earlier stage. The method is that of Caillon & Esling, *Streamable Neural Audio Synthesis With Non-Causal
 //! Convolutions* (2022), rebuilt on one idea: frames keep their offline index.
 
+pub mod engine;
+pub mod format;
 pub mod graph;
 pub mod import;
+mod kernels;
 pub mod model;
+pub mod open;
+pub mod plan;
 pub mod random;
+pub mod rewrite;
+pub mod stream;
 pub mod tensor;
 pub mod timing;
 
+pub use engine::Engine;
 pub use graph::{Graph, GraphError, NodeId};
 pub use model::{Info, Latent, Model};
+pub use open::{OpenError, open};
+pub use plan::Plan;
+pub use random::Randomness;
+pub use stream::{StreamGraph, StreamModel};
 pub use tensor::{Tensor, Weight};

@@ -1,1 +1,6 @@
-//! What crosses modules.
+//! What crosses modules: the contract of design.md §1 over generated graphs, and the formats.
+
+mod contract;
+mod dependence;
+mod strategy;
+mod streams;

@@ -4,6 +4,8 @@
 //! signal extends to both sides of it. A signal has exactly `rate` times as many frames as the input; paddings and
 //! trims on the right only say where an offline run stops, so they are not stored.
 
+use serde::{Deserialize, Serialize};
+
 use crate::tensor::Weight;
 
 /// One operation. Weights have PyTorch's layouts.
@@ -159,7 +161,7 @@ pub struct AdaInStatistics {
 }
 
 /// A function of one value.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pointwise {
     /// `max(x, 0) + slope · min(x, 0)`; slope 0 is ReLU.
@@ -190,37 +192,38 @@ pub enum Pointwise {
 ///
 /// The input holds `channels · bands` amplitudes, channel by channel. For input frame `q`, `h = response · amplitudes`
 /// and output frame `q·size + m` is `Σ_{j ≤ m} excitation[j] · h[m − j]`: a convolution cut at the frame's end.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NoiseSynth {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NoiseSynth<W = Weight> {
     /// `[size, bands]`: the impulse response of each band's amplitude.
-    pub response: Weight,
+    pub response: W,
     /// What is filtered.
-    pub excitation: Excitation,
+    pub excitation: Excitation<W>,
 }
 
 /// The noise that a [`NoiseSynth`] filters.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Excitation {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Excitation<W = Weight> {
     /// Uniform on [−1, 1), drawn anew for output frame and channel; silent when deterministic.
     Random {
         /// Names this source among the model's random parts.
         key: u32,
     },
     /// The same values for every input frame, `[channels, size]`; used to compare with a recorded reference.
-    Fixed(Weight),
+    Fixed(W),
 }
 
 /// Parameters of [`Op::Gru`].
-#[derive(Clone, Debug, PartialEq)]
-pub struct Gru {
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gru<W = Weight> {
     /// `[3 · hidden, in]`.
-    pub weight_ih: Weight,
+    pub weight_ih: W,
     /// `[3 · hidden, hidden]`.
-    pub weight_hh: Weight,
+    pub weight_hh: W,
     /// `[3 · hidden]`.
-    pub bias_ih: Weight,
+    pub bias_ih: W,
     /// `[3 · hidden]`.
-    pub bias_hh: Weight,
+    pub bias_hh: W,
 }
 
 impl Op {

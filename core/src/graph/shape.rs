@@ -5,7 +5,7 @@ use crate::tensor::Weight;
 use crate::timing::Rate;
 
 /// Channels and rate of the output of `op` over inputs of these channels and rates, or why it cannot read them.
-pub(super) fn infer(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), String> {
+pub(crate) fn infer(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), String> {
     match op {
         Op::Input { .. } => return Err("only node 0 is an input".into()),
         Op::Add | Op::Mul | Op::Concat if inputs.len() < 2 => {
@@ -127,8 +127,9 @@ pub(super) fn infer(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), 
             vector(&g.bias_hh, "bias_hh", gates)?;
             Ok((hidden, rate))
         }
-        Op::PowerSpectrum { window, hop, .. } => {
+        Op::PowerSpectrum { window, hop, left } => {
             let [size] = dims(window, "window")?;
+            span(size.max(1), 1, i64::try_from(*left).unwrap_or(i64::MAX))?;
             equal("input channels", channels, 1)?;
             positive("hop", *hop)?;
             if size < 2 || size % 2 != 0 {
@@ -175,7 +176,7 @@ fn positive(what: &str, value: usize) -> Result<(), String> {
 fn divides(groups: usize, out: usize, inputs: usize) -> Result<(), String> {
     positive("groups", groups)?;
     positive("output channels", out)?;
-    if out % groups == 0 && inputs % groups == 0 {
+    if out.is_multiple_of(groups) && inputs.is_multiple_of(groups) {
         Ok(())
     } else {
         Err(format!("{inputs} input and {out} output channels do not divide into {groups} groups"))

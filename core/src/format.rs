@@ -1,0 +1,263 @@
+//! The `.runnel` file: a safetensors file that holds every weight once, with a header that describes the streams.
+//!
+//! The header is JSON under the metadata key `runnel`:
+//!
+//! ```text
+//! { "version": 1,
+//!   "info":    { name, description, sampling_rate, latent_names, provenance: { source, sha256, converter } },
+//!   "methods": { "forward": { "latency_samples": 26568,
+//!                             "nodes": [ { "name", "op": { … weights by tensor name … }, "inputs": [ids] }, … ] },
+//!                "encode": …, "decode": … } }
+//! ```
+//!
+//! Any safetensors tool opens it. Loading checks everything once: sizes, types, finite weights, shapes, rates, and that
+//! the latency the file tells is the latency its streams have.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::graph::NodeId;
+use crate::model::Info;
+use crate::stream::{LatentStreams, StreamError, StreamGraph, StreamModel, StreamOp};
+use crate::tensor::{Tensor, Weight};
+
+/// The version that this converter writes, and the newest it reads.
+pub const VERSION: u32 = 1;
+
+/// Why a `.runnel` file cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The file is damaged, or not a `.runnel` file.
+    #[error("{}: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with the numbers and the cure.
+        reason: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    info: Info,
+    methods: BTreeMap<Method, StreamRecord>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Method {
+    Forward,
+    Encode,
+    Decode,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StreamRecord {
+    latency_samples: u64,
+    nodes: Vec<NodeRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NodeRecord {
+    name: String,
+    op: StreamOp<String>,
+    inputs: Vec<NodeId>,
+}
+
+/// Most nodes of one stream.
+const MOST_NODES: usize = 1 << 16;
+/// Most bytes of a file.
+const MOST_BYTES: u64 = 1 << 33;
+const KEY: &str = "runnel";
+
+/// Whether the file at `path` starts like a safetensors file.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_safetensors(path: &Path) -> Result<bool, FormatError> {
+    let io = |source| FormatError::Io { path: path.into(), source };
+    let mut start = Vec::with_capacity(9);
+    fs::File::open(path).map_err(io)?.take(9).read_to_end(&mut start).map_err(io)?;
+    Ok(start.len() == 9 && start[8] == b'{')
+}
+
+/// Writes `model` to `path`; an existing file is replaced only when the new one is whole.
+///
+/// # Errors
+/// When the system refuses.
+pub fn save(model: &StreamModel, path: &Path) -> Result<(), FormatError> {
+    let bytes = to_bytes(model).map_err(|reason| FormatError::Malformed { path: path.into(), reason })?;
+    replace(path, &bytes).map_err(|source| FormatError::Io { path: path.into(), source })
+}
+
+/// Reads the model at `path`.
+///
+/// # Errors
+/// When the file cannot be read, is not a `.runnel` file, is damaged, or is newer than this converter.
+pub fn load(path: &Path) -> Result<StreamModel, FormatError> {
+    let io = |source| FormatError::Io { path: path.into(), source };
+    let malformed = |reason: String| FormatError::Malformed { path: path.into(), reason };
+    let len = fs::metadata(path).map_err(io)?.len();
+    if len > MOST_BYTES {
+        return Err(malformed(format!("{len} bytes, more than any model ({MOST_BYTES}); give a .runnel file")));
+    }
+    from_bytes(&fs::read(path).map_err(io)?).map_err(malformed)
+}
+
+/// The bytes of `model`'s file.
+///
+/// # Errors
+/// When safetensors refuses; it has no reason to.
+pub fn to_bytes(model: &StreamModel) -> Result<Vec<u8>, String> {
+    let mut names: HashMap<*const Tensor, String> = HashMap::new();
+    let mut tensors: BTreeMap<String, Weight> = BTreeMap::new();
+    let mut methods = BTreeMap::new();
+    for (method, stream) in streams(model) {
+        let nodes = stream.nodes().iter().map(|node| {
+            let mut part = 0;
+            let Ok(op) = node.op.map_weights(|weight| {
+                let name = names.entry(Arc::as_ptr(weight)).or_insert_with(|| {
+                    let mut name = format!("{}.{part}", node.name);
+                    while tensors.contains_key(&name) {
+                        name.push('\'');
+                    }
+                    tensors.insert(name.clone(), weight.clone());
+                    name
+                });
+                part += 1;
+                Ok::<_, std::convert::Infallible>(name.clone())
+            });
+            NodeRecord { name: node.name.clone(), op, inputs: node.inputs.clone() }
+        });
+        let nodes = nodes.collect();
+        methods.insert(method, StreamRecord { latency_samples: stream.latency_samples(), nodes });
+    }
+    let header = Header { version: VERSION, info: model.info.clone(), methods };
+    let header = serde_json::to_string(&header).map_err(|e| e.to_string())?;
+    let bytes: BTreeMap<_, Vec<u8>> =
+        tensors.iter().map(|(name, w)| (name, w.data().iter().flat_map(|v| v.to_le_bytes()).collect())).collect();
+    let views = tensors.iter().map(|(name, weight)| {
+        TensorView::new(Dtype::F32, weight.shape().to_vec(), &bytes[name]).map(|view| (name, view))
+    });
+    let views: Vec<_> = views.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), header)]))).map_err(|e| e.to_string())
+}
+
+/// The model of a file's bytes.
+///
+/// # Errors
+/// What is wrong with them, and the cure.
+pub fn from_bytes(bytes: &[u8]) -> Result<StreamModel, String> {
+    let (_, metadata) = SafeTensors::read_metadata(bytes)
+        .map_err(|e| format!("not a .runnel file ({e}); convert the checkpoint again"))?;
+    let header = metadata.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| {
+        "a safetensors file, but without Runnel's header; give a .runnel file or a RAVE checkpoint".to_string()
+    })?;
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let Version { version } = serde_json::from_str(header).map_err(|e| format!("header: {e}; convert again"))?;
+    if version == 0 || version > VERSION {
+        return Err(format!("version {version}, this Runnel reads 1 to {VERSION}; update Runnel, or convert again"));
+    }
+    let header: Header = serde_json::from_str(header).map_err(|e| format!("header: {e}; convert again"))?;
+    if header.info.sampling_rate == 0 {
+        return Err("header: sampling_rate is 0; convert again".into());
+    }
+    let file = SafeTensors::deserialize(bytes).map_err(|e| format!("{e}; the file is damaged, convert again"))?;
+    let weights = weights(&file)?;
+    let mut streams = BTreeMap::new();
+    for (method, record) in header.methods {
+        streams.insert(method, stream(record, &weights)?);
+    }
+    let forward = streams.remove(&Method::Forward).ok_or("header: no method forward; convert again")?;
+    let latent = match (streams.remove(&Method::Encode), streams.remove(&Method::Decode)) {
+        (Some(encode), Some(decode)) => {
+            let latents = [encode.output().channels, decode.input().channels, header.info.latent_names.len()];
+            if latents.iter().any(|&l| l != latents[0]) {
+                return Err(format!("encode makes, decode reads and the header names {latents:?} latents; convert again"));
+            }
+            Some(LatentStreams { encode, decode })
+        }
+        (None, None) => None,
+        _ => return Err("header: only one of encode and decode; convert again".into()),
+    };
+    Ok(StreamModel { forward, latent, info: header.info })
+}
+
+fn streams(model: &StreamModel) -> Vec<(Method, &StreamGraph)> {
+    let mut streams = vec![(Method::Forward, &model.forward)];
+    if let Some(latent) = &model.latent {
+        streams.extend([(Method::Encode, &latent.encode), (Method::Decode, &latent.decode)]);
+    }
+    streams
+}
+
+fn weights(file: &SafeTensors<'_>) -> Result<HashMap<String, Weight>, String> {
+    let mut weights = HashMap::new();
+    for (name, view) in file.tensors() {
+        if view.dtype() != Dtype::F32 {
+            return Err(format!("tensor {name}: {:?}, F32 is needed; convert again", view.dtype()));
+        }
+        let values: Vec<_> = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
+            return Err(format!("tensor {name}: value {at} is {}; the weights are damaged, convert again", values[at]));
+        }
+        weights.insert(name, Arc::new(Tensor::new(view.shape(), values)));
+    }
+    Ok(weights)
+}
+
+fn stream(record: StreamRecord, weights: &HashMap<String, Weight>) -> Result<StreamGraph, String> {
+    if record.nodes.len() > MOST_NODES {
+        return Err(format!("{} nodes, at most {MOST_NODES} are read", record.nodes.len()));
+    }
+    let mut nodes = Vec::with_capacity(record.nodes.len());
+    for node in record.nodes {
+        let named = |name: &String| {
+            weights.get(name).cloned().ok_or_else(|| format!("{}: tensor {name} is missing; convert again", node.name))
+        };
+        nodes.push((node.name.clone(), node.op.map_weights(named)?, node.inputs));
+    }
+    let stream = StreamGraph::new(nodes).map_err(|e: StreamError| format!("{e}; convert again"))?;
+    if stream.latency_samples() != record.latency_samples {
+        return Err(format!(
+            "the header tells a latency of {} samples, its streams have {}; convert again",
+            record.latency_samples,
+            stream.latency_samples()
+        ));
+    }
+    Ok(stream)
+}
+
+/// Writes beside `path`, then renames: a failed run leaves what was there.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let name = path.file_name().ok_or_else(|| std::io::Error::other("not a file name; name a file to write"))?;
+    let mut part = name.to_os_string();
+    part.push(format!(".{}.part", std::process::id()));
+    let part = path.with_file_name(part);
+    let written = fs::File::create(&part).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.and_then(|()| fs::rename(&part, path)).inspect_err(|_| {
+        // What could not be finished must not stay; that it cannot be removed either changes nothing.
+        let _ = fs::remove_file(&part);
+    })
+}

@@ -1,0 +1,151 @@
+//! Everything that is not a convolution, a recurrence, a spectrum or noise: one frame from the frames it reads.
+
+use std::ops::Range;
+
+use super::{Source, angles};
+use crate::engine::LatentEdit;
+use crate::plan::Ring;
+use crate::random::Randomness;
+use crate::stream::StreamOp;
+use crate::tensor::Tensor;
+
+/// Values of scratch that one frame of `op` needs.
+pub(super) fn scratch_len(op: &StreamOp) -> usize {
+    match op {
+        StreamOp::Quantize { codebooks } => codebooks.shape()[2],
+        _ => 0,
+    }
+}
+
+/// Computes `frames` of `op` into the ring slice `own`.
+#[expect(clippy::too_many_arguments, reason = "what any frame may read, by name")]
+pub(super) fn run<'a>(
+    op: &StreamOp,
+    inputs: usize,
+    source: impl Fn(usize) -> Source<'a>,
+    ring: Ring,
+    own: &mut [f32],
+    frames: Range<i64>,
+    scratch: &mut [f32],
+    randomness: Randomness,
+    edit: Option<&LatentEdit>,
+) {
+    let x = source(0);
+    for n in frames {
+        let y = ring.row_mut(own, n);
+        match op {
+            StreamOp::Input { .. }
+            | StreamOp::Conv(_)
+            | StreamOp::PowerSpectrum { .. }
+            | StreamOp::Gru(_)
+            | StreamOp::NoiseSynth(_) => unreachable!("has a kernel of its own"),
+            StreamOp::ChannelAffine { scale, offset } => {
+                for (c, (y, x)) in y.iter_mut().zip(x.row(n)).enumerate() {
+                    *y = scale.data()[c] * x + offset.data()[c];
+                }
+            }
+            StreamOp::Pointwise(function) => y.iter_mut().zip(x.row(n)).for_each(|(y, x)| *y = function.eval(*x)),
+            StreamOp::Snake { alpha } => {
+                for ((y, x), alpha) in y.iter_mut().zip(x.row(n)).zip(alpha.data()) {
+                    let s = (alpha * x).sin();
+                    *y = x + s * s / (alpha + 1e-9);
+                }
+            }
+            StreamOp::Add => {
+                y.fill(0.0);
+                for slot in 0..inputs {
+                    broadcast(y, source(slot).row(n), |y, x| *y += x);
+                }
+            }
+            StreamOp::Mul => {
+                y.fill(1.0);
+                for slot in 0..inputs {
+                    broadcast(y, source(slot).row(n), |y, x| *y *= x);
+                }
+            }
+            StreamOp::Concat => {
+                let mut at = 0;
+                for slot in 0..inputs {
+                    let row = source(slot).row(n);
+                    y[at..at + row.len()].copy_from_slice(row);
+                    at += row.len();
+                }
+            }
+            StreamOp::Slice { start, channels } => y.copy_from_slice(&x.row(n)[*start..start + channels]),
+            StreamOp::AlternateSign => {
+                let odd_sign = if n.rem_euclid(2) == 0 { -1.0 } else { 1.0 };
+                for (c, (y, x)) in y.iter_mut().zip(x.row(n)).enumerate() {
+                    *y = if c % 2 == 1 { odd_sign * x } else { *x };
+                }
+            }
+            StreamOp::DepthToTime { factor } => {
+                let factor = *factor;
+                let (row, phase) = (x.row(n.div_euclid(factor as i64)), n.rem_euclid(factor as i64) as usize);
+                y.iter_mut().enumerate().for_each(|(c, y)| *y = row[c * factor + phase]);
+            }
+            StreamOp::Repeat { factor } => y.copy_from_slice(x.row(n.div_euclid(*factor as i64))),
+            StreamOp::Gaussian { key, .. } => {
+                y.iter_mut().enumerate().for_each(|(c, y)| *y = randomness.normal(*key, n, c));
+            }
+            StreamOp::UnitNorm => {
+                let norm = x.row(n).iter().map(|v| v * v).sum::<f32>().sqrt();
+                let gain = if norm > 0.0 { 1.0 / norm } else { 0.0 };
+                y.iter_mut().zip(x.row(n)).for_each(|(y, x)| *y = gain * x);
+            }
+            StreamOp::ToAngles => angles::to_angles(x.row(n), y),
+            StreamOp::FromAngles => angles::from_angles(x.row(n), y),
+            StreamOp::Quantize { codebooks } => quantize(codebooks, x.row(n), y, scratch),
+            StreamOp::Dequantize { codebooks } => dequantize(codebooks, x.row(n), y),
+            StreamOp::LatentEdit => match edit {
+                Some(edit) => {
+                    for (c, (y, x)) in y.iter_mut().zip(x.row(n)).enumerate() {
+                        *y = edit.scale[c] * x + edit.bias[c];
+                    }
+                }
+                None => y.copy_from_slice(x.row(n)),
+            },
+        }
+    }
+}
+
+fn broadcast(y: &mut [f32], x: &[f32], f: impl Fn(&mut f32, f32)) {
+    match x {
+        [one] => y.iter_mut().for_each(|y| f(y, *one)),
+        all => y.iter_mut().zip(all).for_each(|(y, x)| f(y, *x)),
+    }
+}
+
+/// The entry nearest to what the codebooks before have left of `x`, for each codebook; the first of equals.
+fn quantize(codebooks: &Tensor, x: &[f32], y: &mut [f32], residual: &mut [f32]) {
+    let residual = &mut residual[..x.len()];
+    residual.copy_from_slice(x);
+    for (book, y) in y.iter_mut().enumerate() {
+        let entries = codebooks.row(book).chunks_exact(x.len());
+        let distance = |entry: &[f32]| {
+            let squares = entry.iter().zip(&*residual).map(|(e, r)| f64::from(e - r).powi(2));
+            squares.sum::<f64>()
+        };
+        let mut nearest = (0, f64::INFINITY);
+        for (index, entry) in entries.enumerate() {
+            let distance = distance(entry);
+            if distance < nearest.1 {
+                nearest = (index, distance);
+            }
+        }
+        *y = nearest.0 as f32;
+        let entry = &codebooks.row(book)[nearest.0 * x.len()..][..x.len()];
+        residual.iter_mut().zip(entry).for_each(|(r, e)| *r -= e);
+    }
+}
+
+/// The sum of the entries that the indices name.
+fn dequantize(codebooks: &Tensor, x: &[f32], y: &mut [f32]) {
+    y.fill(0.0);
+    let last = codebooks.shape()[1] - 1;
+    for (book, index) in x.iter().enumerate() {
+        // A float cast saturates, and takes NaN to 0.
+        let index = (*index as usize).min(last);
+        let entry = &codebooks.row(book)[index * y.len()..][..y.len()];
+        y.iter_mut().zip(entry).for_each(|(y, e)| *y += e);
+    }
+}

@@ -1,0 +1,350 @@
+//! Generated graphs, signals and partitions. A graph is a list of layers with random weights; layers that do not fit
+//! where they stand are bent until they do, so that every list is a graph and shrinking just drops layers.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use runnel::graph::{
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, NodeId, NoiseSynth, Op, Pointwise,
+};
+use runnel::{Tensor, Weight};
+
+/// A convolution; its groups divide the channels it meets.
+#[derive(Clone, Debug)]
+pub struct Conv {
+    out: usize,
+    kernel_size: usize,
+    dilation: usize,
+    /// Left padding as a share of the span, in eighths; beyond 8 it is all past.
+    left: usize,
+    grouped: bool,
+    bias: bool,
+    /// Taps that are exactly zero at both ends.
+    zero: (usize, usize),
+}
+
+/// One generated layer.
+#[derive(Clone, Debug)]
+pub enum Layer {
+    Conv(Conv, usize),
+    Transposed { out: usize, stride: usize, extra: usize, trim: usize, grouped: bool, bias: bool },
+    Subpixel(Conv, usize),
+    Activation(usize),
+    Norm,
+    AlternateSign,
+    Repeat(usize),
+    /// `x + f(x)`, `f` of centred and lopsided convolutions.
+    Residual(Vec<Conv>),
+    /// `x + up(f(down(x)))`.
+    DownUp(Conv, usize),
+    /// `x + down(f(up(x)))`.
+    UpDown(Conv, usize),
+    /// `tanh(f(x)) · sigmoid(g(x))`.
+    Gated(Conv, Conv),
+    /// `[f(x), g(x)]`, then a mixing convolution.
+    Concat(Conv, Conv),
+    /// `f(x)` times one channel.
+    Loudness(Conv, Conv),
+    Gru(usize),
+    Gaussian,
+    Noise(usize),
+}
+
+fn conv() -> impl Strategy<Value = Conv> {
+    (1..6usize, 1..6usize, 1..4usize, 0..10usize, any::<bool>(), any::<bool>(), (0..3usize, 0..3usize)).prop_map(
+        |(out, kernel_size, dilation, left, grouped, bias, zero)| Conv {
+            out,
+            kernel_size,
+            dilation,
+            left,
+            grouped,
+            bias,
+            zero: if kernel_size > 4 { zero } else { (0, 0) },
+        },
+    )
+}
+
+fn layer() -> impl Strategy<Value = Layer> {
+    prop_oneof![
+        4 => (conv(), 1..5usize).prop_map(|(c, s)| Layer::Conv(c, s)),
+        3 => (1..5usize, 1..6usize, 0..8usize, 0..6usize, any::<bool>(), any::<bool>())
+            .prop_map(|(out, stride, extra, trim, grouped, bias)| Layer::Transposed { out, stride, extra, trim, grouped, bias }),
+        1 => (conv(), 2..5usize).prop_map(|(c, f)| Layer::Subpixel(c, f)),
+        2 => (0..6usize).prop_map(Layer::Activation),
+        1 => Just(Layer::Norm),
+        1 => Just(Layer::AlternateSign),
+        1 => (2..4usize).prop_map(Layer::Repeat),
+        3 => prop::collection::vec(conv(), 1..3).prop_map(Layer::Residual),
+        2 => (conv(), 2..5usize).prop_map(|(c, s)| Layer::DownUp(c, s)),
+        2 => (conv(), 2..4usize).prop_map(|(c, s)| Layer::UpDown(c, s)),
+        1 => (conv(), conv()).prop_map(|(a, b)| Layer::Gated(a, b)),
+        1 => (conv(), conv()).prop_map(|(a, b)| Layer::Concat(a, b)),
+        1 => (conv(), conv()).prop_map(|(a, b)| Layer::Loudness(a, b)),
+        1 => (1..4usize).prop_map(Layer::Gru),
+        1 => Just(Layer::Gaussian),
+        1 => (1..5usize).prop_map(Layer::Noise),
+    ]
+}
+
+/// A graph of up to eight layers, and the recipe it was made by.
+pub fn graph() -> impl Strategy<Value = Graph> {
+    (1..4usize, prop::collection::vec(layer(), 1..8), any::<u64>()).prop_map(|(channels, layers, seed)| build(channels, &layers, seed))
+}
+
+/// Block lengths that cover `frames`.
+pub fn partition(frames: usize) -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(prop_oneof![Just(1usize), Just(7), 1..70usize, Just(0)], 1..40).prop_map(move |mut blocks| {
+        let mut left = frames;
+        for block in &mut blocks {
+            *block = (*block).min(left);
+            left -= *block;
+        }
+        blocks.push(left);
+        blocks
+    })
+}
+
+/// Uniform noise in [−1, 1), `[channels][frames]`.
+pub fn signal(channels: usize, frames: usize, seed: u64) -> Vec<f32> {
+    let mut random = Random(seed | 1);
+    (0..channels * frames).map(|_| random.uniform()).collect()
+}
+
+/// The graph of these layers, weights drawn from `seed`.
+fn build(channels: usize, layers: &[Layer], seed: u64) -> Graph {
+    let mut b = Builder { graph: Graph::new(channels), at: 0, random: Random(seed | 1), up: 1, down: 1 };
+    for layer in layers {
+        b.layer(layer);
+    }
+    if b.at == 0 {
+        b.conv(&Conv { out: 1, kernel_size: 3, dilation: 1, left: 4, grouped: false, bias: true, zero: (0, 0) }, 1);
+    }
+    b.graph
+}
+
+/// Highest rate over the input, and lowest under it, that a generated graph reaches.
+const MOST: usize = 48;
+
+struct Builder {
+    graph: Graph,
+    at: NodeId,
+    random: Random,
+    up: usize,
+    down: usize,
+}
+
+impl Builder {
+    fn layer(&mut self, layer: &Layer) {
+        let x = self.at;
+        match layer {
+            Layer::Conv(conv, stride) => self.strided(conv, *stride),
+            Layer::Transposed { out, stride, extra, trim, grouped, bias } => {
+                self.transposed(*out, *stride, *extra, *trim, *grouped, *bias);
+            }
+            Layer::Subpixel(conv, factor) => {
+                if self.up * factor <= MOST {
+                    self.up *= factor;
+                    let wide = Conv { out: conv.out * factor, ..conv.clone() };
+                    self.conv(&wide, 1);
+                    self.push(Op::DepthToTime { factor: *factor }, &[self.at]);
+                }
+            }
+            Layer::Activation(kind) => {
+                let op = match kind {
+                    0 => Op::Pointwise(Pointwise::LeakyRelu { slope: 0.2 }),
+                    1 => Op::Pointwise(Pointwise::Tanh),
+                    2 => Op::Pointwise(Pointwise::Sigmoid),
+                    3 => Op::Pointwise(Pointwise::Softplus),
+                    4 => Op::Pointwise(Pointwise::Affine { scale: 0.7, offset: 0.3 }),
+                    _ => Op::Snake { alpha: self.vector(self.channels(), 0.5, 1.0) },
+                };
+                self.push(op, &[x]);
+            }
+            Layer::Norm => {
+                let n = self.channels();
+                let norm = BatchNorm {
+                    mean: self.vector(n, -0.5, 0.5),
+                    variance: self.vector(n, 0.3, 2.0),
+                    weight: Some(self.vector(n, 0.5, 1.5)),
+                    bias: Some(self.vector(n, -0.5, 0.5)),
+                    epsilon: 1e-5,
+                };
+                self.push(Op::BatchNorm(norm), &[x]);
+            }
+            Layer::AlternateSign => self.push(Op::AlternateSign, &[x]),
+            Layer::Repeat(factor) => {
+                if self.up * factor <= MOST {
+                    self.up *= factor;
+                    self.push(Op::Repeat { factor: *factor }, &[x]);
+                }
+            }
+            Layer::Residual(convs) => {
+                for conv in convs {
+                    self.push(Op::Pointwise(Pointwise::LeakyRelu { slope: 0.2 }), &[self.at]);
+                    self.conv(conv, 1);
+                }
+                self.back_to(x);
+            }
+            Layer::DownUp(conv, stride) => {
+                if self.down * stride <= MOST {
+                    self.strided_by(conv, *stride);
+                    self.transposed(conv.out, *stride, conv.kernel_size, conv.left, false, conv.bias);
+                    self.back_to(x);
+                }
+            }
+            Layer::UpDown(conv, stride) => {
+                if self.up * stride <= MOST {
+                    self.transposed(conv.out, *stride, conv.kernel_size, conv.left, false, conv.bias);
+                    self.strided_by(conv, *stride);
+                    self.back_to(x);
+                }
+            }
+            Layer::Gated(f, g) => {
+                let f = self.branch(x, &Conv { out: g.out, ..f.clone() });
+                self.push(Op::Pointwise(Pointwise::Tanh), &[f]);
+                let f = self.at;
+                let g = self.branch(x, g);
+                self.push(Op::Pointwise(Pointwise::Sigmoid), &[g]);
+                self.push(Op::Mul, &[f, self.at]);
+            }
+            Layer::Concat(f, g) => {
+                let (f, g) = (self.branch(x, f), self.branch(x, g));
+                self.push(Op::Concat, &[f, g]);
+                self.mix();
+            }
+            Layer::Loudness(f, g) => {
+                let (f, g) = (self.branch(x, f), self.branch(x, &Conv { out: 1, ..g.clone() }));
+                self.push(Op::Mul, &[f, g]);
+            }
+            Layer::Gru(hidden) => {
+                let n = self.channels();
+                let gru = Gru {
+                    weight_ih: self.weight(vec![3 * hidden, n], 1.0),
+                    weight_hh: self.weight(vec![3 * hidden, *hidden], 1.0),
+                    bias_ih: self.vector(3 * hidden, -0.5, 0.5),
+                    bias_hh: self.vector(3 * hidden, -0.5, 0.5),
+                };
+                self.push(Op::Gru(gru), &[x]);
+            }
+            Layer::Gaussian => {
+                let key = self.graph.nodes().len() as u32;
+                self.push(Op::Gaussian { channels: self.channels(), key }, &[x]);
+                self.push(Op::Add, &[x, self.at]);
+            }
+            Layer::Noise(size) => {
+                if self.up * size <= MOST {
+                    self.up *= size;
+                    let response = self.weight(vec![*size, 1], 1.0);
+                    let excitation = Excitation::Random { key: self.graph.nodes().len() as u32 };
+                    self.push(Op::NoiseSynth(NoiseSynth { response, excitation }), &[x]);
+                }
+            }
+        }
+    }
+
+    /// `x +` what stands at the end of a branch from it, mixed to `x`'s channels.
+    fn back_to(&mut self, x: NodeId) {
+        let channels = self.graph.node(x).channels;
+        if self.channels() != channels {
+            let mix = Conv { out: channels, kernel_size: 1, dilation: 1, left: 0, grouped: false, bias: false, zero: (0, 0) };
+            self.conv(&mix, 1);
+        }
+        if self.graph.node(self.at).rate == self.graph.node(x).rate && self.at != x {
+            self.push(Op::Add, &[x, self.at]);
+        }
+    }
+
+    fn branch(&mut self, x: NodeId, conv: &Conv) -> NodeId {
+        self.at = x;
+        self.conv(conv, 1);
+        self.at
+    }
+
+    /// A dense convolution over all channels, as every mixing of branches is followed by in practice.
+    fn mix(&mut self) {
+        let mix = Conv { out: self.channels(), kernel_size: 1, dilation: 1, left: 0, grouped: false, bias: true, zero: (0, 0) };
+        self.conv(&mix, 1);
+    }
+
+    fn strided(&mut self, conv: &Conv, stride: usize) {
+        if self.down * stride <= MOST {
+            self.down *= stride;
+            self.conv(conv, stride);
+        }
+    }
+
+    /// As `strided`, on a way back to the rate it came from.
+    fn strided_by(&mut self, conv: &Conv, stride: usize) {
+        self.conv(conv, stride);
+    }
+
+    fn conv(&mut self, conv: &Conv, stride: usize) {
+        let inputs = self.channels();
+        let groups = if conv.grouped && inputs > 1 { inputs } else { 1 };
+        let out = conv.out.next_multiple_of(groups);
+        let span = (conv.kernel_size - 1) * conv.dilation;
+        let mut weight = self.weight(vec![out, inputs / groups, conv.kernel_size], 1.5);
+        let (first, last) = (conv.zero.0, conv.kernel_size - conv.zero.1);
+        for (i, w) in Arc::make_mut(&mut weight).data_mut().iter_mut().enumerate() {
+            if !(first..last).contains(&(i % conv.kernel_size)) {
+                *w = 0.0;
+            }
+        }
+        let bias = conv.bias.then(|| self.vector(out, -0.5, 0.5));
+        let left_padding = if conv.left > 8 { span + conv.left } else { span * conv.left / 8 } as i64;
+        let conv = Conv1d { weight, bias, stride, dilation: conv.dilation, left_padding, groups };
+        self.push(Op::Conv1d(conv), &[self.at]);
+    }
+
+    fn transposed(&mut self, out: usize, stride: usize, extra: usize, trim: usize, grouped: bool, bias: bool) {
+        if self.up * stride > MOST {
+            return;
+        }
+        self.up *= stride;
+        let inputs = self.channels();
+        let groups = if grouped && inputs > 1 { inputs } else { 1 };
+        let out = out.next_multiple_of(groups);
+        let kernel_size = stride + extra;
+        let weight = self.weight(vec![inputs, out / groups, kernel_size], 1.5);
+        let bias = bias.then(|| self.vector(out, -0.5, 0.5));
+        let conv = ConvTranspose1d { weight, bias, stride, left_trim: trim.min(kernel_size - 1), groups };
+        self.push(Op::ConvTranspose1d(conv), &[self.at]);
+    }
+
+    fn push(&mut self, op: Op, inputs: &[NodeId]) {
+        let name = format!("{}.{}", self.graph.nodes().len(), op.name());
+        self.at = self.graph.push(name, op, inputs).expect("a generated layer fits");
+    }
+
+    fn channels(&self) -> usize {
+        self.graph.node(self.at).channels
+    }
+
+    /// Weights that keep a signal's level, none of them near zero.
+    fn weight(&mut self, shape: Vec<usize>, gain: f32) -> Weight {
+        let len: usize = shape.iter().product();
+        let level = gain / (len as f32 / shape[0] as f32).sqrt();
+        let mut draw = || {
+            let u = self.random.uniform();
+            (u + 0.2 * u.signum()) * level
+        };
+        Arc::new(Tensor::new(shape, (0..len).map(|_| draw()).collect()))
+    }
+
+    fn vector(&mut self, len: usize, low: f32, high: f32) -> Weight {
+        let values = (0..len).map(|_| low + (self.random.uniform() + 1.0) / 2.0 * (high - low)).collect();
+        Arc::new(Tensor::new([len], values))
+    }
+}
+
+/// xorshift64*, enough for weights.
+struct Random(u64);
+
+impl Random {
+    fn uniform(&mut self) -> f32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    }
+}
