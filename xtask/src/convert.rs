@@ -1,6 +1,7 @@
 //! `convert`: a checkpoint → a `.runnel` file.
 
 use std::collections::HashSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use runnel::import::{LatentChoice, Options};
 use runnel::stream::StreamModel;
 use serde::Serialize;
 
+use crate::model::refused;
 use crate::output::Output;
 use crate::progress::spin;
 use crate::report;
@@ -59,11 +61,12 @@ struct Report<'a> {
     latency_samples: u64,
     latency_ms: f64,
     output: &'a Path,
-    output_bytes: u64,
+    output_bytes: usize,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let source = &arguments.checkpoint;
+    std::fs::metadata(source).map_err(|e| crate::input::explain(&e, source))?;
     let path = match &arguments.output {
         Some(path) => path.clone(),
         None => beside(source)?,
@@ -71,10 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if !path.extension().is_some_and(|e| e == "runnel") {
         bail!("cannot write {}: a converted model has the extension .runnel; choose another name with -o", path.display());
     }
-    if std::fs::metadata(source).is_ok() {
-        // The output is refused before the work, but a missing checkpoint is the better message.
-        Output::create(&path, &[source])?;
-    }
+    let mut output = Output::create(&path, &[source])?;
     let options = Options {
         latents: match (arguments.latents, arguments.fidelity) {
             (Some(count), _) => LatentChoice::Count(count.into()),
@@ -83,14 +83,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         },
         ema: arguments.ema,
     };
-    let place = || format!("cannot convert {}", source.display());
-    let trained =
-        spin(&format!("Reading {}", source.display()), || runnel::import::open(source, &options)).with_context(place)?;
-    let model = spin("Rewriting", || runnel::rewrite::rewrite(&trained)).with_context(place)?;
-    let output = Output::create(&path, &[source])?;
-    spin(&format!("Writing {}", path.display()), || runnel::format::save(&model, output.temporary_path()))
-        .map_err(|e| crate::output::explain(e.into(), &path))?;
-    let output_bytes = std::fs::metadata(output.temporary_path()).map_or(0, |m| m.len());
+    let refused = |e: &dyn std::fmt::Display| refused("convert", source, e);
+    let trained = spin(&format!("Reading {}", source.display()), || runnel::import::open(source, &options))
+        .map_err(|e| refused(&e))?;
+    let model = spin("Rewriting", || runnel::rewrite::rewrite(&trained)).map_err(|e| refused(&e))?;
+    let bytes = runnel::format::to_bytes(&model).map_err(|e| refused(&e))?;
+    output.file().write_all(&bytes).map_err(|e| crate::output::explain(e.into(), &path))?;
     output.commit()?;
 
     let report = Report {
@@ -102,7 +100,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         latency_samples: model.forward.latency_samples(),
         latency_ms: model.forward.latency_samples() as f64 * 1e3 / f64::from(model.info.sampling_rate),
         output: &path,
-        output_bytes,
+        output_bytes: bytes.len(),
     };
     if arguments.json {
         return report::print_json(&report);
@@ -111,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ("found", report.found.to_owned()),
         ("model", format!("{} nodes, {}weights", report.nodes, report::scaled(report.weights as f64))),
         ("latency", report::latency(report.latency_samples, report.sampling_rate)),
-        ("wrote", format!("{} ({})", path.display(), report::bytes(output_bytes))),
+        ("wrote", format!("{} ({})", path.display(), report::bytes(report.output_bytes as u64))),
     ]))
 }
 

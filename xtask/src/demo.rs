@@ -9,12 +9,22 @@ use runnel::model::{Info, Latent, Model, Provenance};
 use runnel::stream::StreamModel;
 use runnel::tensor::Tensor;
 
+use crate::model::Opened;
+
 /// The demo model.
 ///
 /// # Errors
 /// When the embedded file is damaged.
 pub(crate) fn demo_model() -> Result<StreamModel> {
     runnel::rewrite::rewrite(&lapped_transform().context("the demo model")?).context("the demo model")
+}
+
+/// The demo model, as [`crate::model::open`] opens others.
+///
+/// # Errors
+/// As [`demo_model`].
+pub(crate) fn opened() -> Result<Opened> {
+    Ok(Opened { streams: demo_model()?, trained: None })
 }
 
 /// A lapped cosine transform and its inverse (Malvar, *Lapped Transforms for Efficient Transform/Subband Coding*,

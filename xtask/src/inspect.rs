@@ -77,7 +77,7 @@ struct Node {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let model = model::open(&arguments.file, &Default::default())?.streams;
+    let model = model::open(&arguments.file)?.streams;
     let rate = model.info.sampling_rate;
     if arguments.json {
         let mut methods = serde_json::Map::new();

@@ -7,6 +7,7 @@ mod demo;
 mod input;
 mod inspect;
 mod model;
+mod offline;
 mod output;
 mod progress;
 mod render;

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
-use runnel::Model;
-use runnel::import::Options;
-use runnel::stream::{StreamGraph, StreamModel};
+use runnel::rewrite::rewrite;
+use runnel::{Model, StreamGraph, StreamModel, format, import};
 
+use crate::audio::named_like_audio;
+use crate::input;
+use crate::offline::OfflineMethod;
 use crate::progress::spin;
 
 /// A model that streams, and the trained one that it was made of when the file is a checkpoint.
@@ -31,17 +33,46 @@ pub(crate) enum Method {
 ///
 /// # Errors
 /// When the file cannot be read, is no model, or cannot be rewritten.
-pub(crate) fn open(path: &Path, options: &Options) -> Result<Opened> {
-    let place = || format!("cannot open {}", path.display());
+pub(crate) fn open(path: &Path) -> Result<Opened> {
+    let metadata = std::fs::metadata(path).map_err(|e| input::explain(&e, path))?;
+    if !metadata.is_file() && !metadata.is_dir() {
+        bail!("cannot open {}: it is a pipe or a device; give a file or a folder", path.display());
+    }
+    if named_like_audio(path) {
+        bail!("cannot open {} as a model: it is named like audio; the model comes first", path.display());
+    }
+    let refused = |e: &dyn std::fmt::Display| refused("open", path, e);
     spin(&format!("Opening {}", path.display()), || {
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("runnel")) {
-            let streams = runnel::format::load(path).with_context(place)?;
-            return Ok(Opened { streams, trained: None });
+        if metadata.is_file() && format::is_safetensors(path).map_err(|e| refused(&e))? {
+            return Ok(Opened { streams: format::load(path).map_err(|e| refused(&e))?, trained: None });
         }
-        let trained = runnel::import::open(path, options).with_context(place)?;
-        let streams = runnel::rewrite::rewrite(&trained).with_context(place)?;
+        let trained = import::open(path, &Default::default()).map_err(|e| refused(&e))?;
+        let streams = rewrite(&trained).map_err(|e| refused(&e))?;
         Ok(Opened { streams, trained: Some(trained) })
     })
+}
+
+/// `cannot VERB PATH: reason`, with the path once.
+pub(crate) fn refused(verb: &str, path: &Path, reason: &dyn std::fmt::Display) -> anyhow::Error {
+    let (path, reason) = (path.display().to_string(), reason.to_string());
+    if reason.starts_with(&path) { anyhow!("cannot {verb} {reason}") } else { anyhow!("cannot {verb} {path}: {reason}") }
+}
+
+impl Opened {
+    /// The trained graph of `method`, to be run whole. Of a `.runnel` file, the graph that its stream stands for.
+    ///
+    /// # Errors
+    /// When the model has no such method.
+    pub(crate) fn offline(&self, method: Method) -> Result<OfflineMethod> {
+        let stream = method.of(&self.streams)?;
+        let graph = match (&self.trained, method) {
+            (Some(trained), Method::Forward) => trained.forward.clone(),
+            (Some(Model { latent: Some(latent), .. }), Method::Encode) => latent.encode.clone(),
+            (Some(Model { latent: Some(latent), .. }), Method::Decode) => latent.decode.clone(),
+            _ => stream.offline()?,
+        };
+        Ok(OfflineMethod::new(graph, stream))
+    }
 }
 
 impl Method {

@@ -48,11 +48,6 @@ impl Output {
         &self.path
     }
 
-    /// The temporary name, for what can only write to a path.
-    pub(crate) fn temporary_path(&self) -> &Path {
-        self.file.path()
-    }
-
     /// The file itself.
     pub(crate) fn file(&mut self) -> &mut File {
         self.file.as_file_mut()

@@ -100,7 +100,7 @@ struct Report {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let paths = Paths::of(arguments)?;
     let opened = match &paths.model {
-        Some(path) => model::open(path, &Default::default())?,
+        Some(path) => model::open(path)?,
         None => demo::opened()?,
     };
     let streams = &opened.streams;
@@ -128,6 +128,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         randomness,
         blocks: arguments.block,
         keep_latency: arguments.keep_latency,
+        resample_back: paths.container != Container::Npy,
     };
     let performed = perform(&performance, &clip, "Rendering")?;
     let stream_error = if paths.is_demo {

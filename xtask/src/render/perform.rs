@@ -10,7 +10,8 @@ use runnel::stream::StreamGraph;
 
 use crate::audio::Clip;
 use crate::audio::resample::resample;
-use crate::model::{Method, OfflineMethod};
+use crate::model::Method;
+use crate::offline::OfflineMethod;
 use crate::progress::Progress;
 use crate::streaming::{Blocks, frames_until, stream};
 
@@ -27,6 +28,8 @@ pub(super) struct Performance<'a> {
     pub(super) randomness: Randomness,
     pub(super) blocks: Blocks,
     pub(super) keep_latency: bool,
+    /// Give audio back at the file's rate, rather than at the model's.
+    pub(super) resample_back: bool,
 }
 
 pub(super) struct Performed {
@@ -55,12 +58,10 @@ pub(super) fn perform(performance: &Performance, clip: &Clip, what: &str) -> Res
         Some(offline) => {
             for planes in &groups {
                 let started = Instant::now();
-                let output = crate::progress::spin(what, || offline.run(planes, performance.randomness));
+                let planes: Vec<_> = planes.iter().map(Vec::as_slice).collect();
+                let run = || offline.run(&planes, performance.randomness, 0..frames_out as i64);
+                outputs.extend(crate::progress::spin(what, run));
                 elapsed += started.elapsed();
-                outputs.extend(output.into_iter().map(|mut channel| {
-                    channel.truncate(frames_out);
-                    channel
-                }));
             }
         }
         None => {
@@ -89,7 +90,7 @@ pub(super) fn perform(performance: &Performance, clip: &Clip, what: &str) -> Res
     if !method.writes_audio() {
         return Ok(Performed { clip: Clip { channels: outputs, sampling_rate: None }, elapsed, seconds });
     }
-    let clip = match file_rate {
+    let clip = match file_rate.filter(|_| performance.resample_back) {
         Some(rate) => {
             let mut channels = resample(&outputs, model_rate, rate)?;
             // There and back again covers at least as many samples as there were.
