@@ -90,11 +90,6 @@ impl Clip {
     pub(crate) fn frames(&self) -> usize {
         self.channels.first().map_or(0, Vec::len)
     }
-
-    /// Channels as slices, as engines read them.
-    pub(crate) fn planes(&self) -> Vec<&[f32]> {
-        self.channels.iter().map(Vec::as_slice).collect()
-    }
 }
 
 impl Container {

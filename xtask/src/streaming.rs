@@ -137,7 +137,7 @@ mod tests {
             let run = |blocks| {
                 let mut engine = Engine::new(plan.clone(), Randomness::Seeded(1));
                 let fed = frames_until(&engine, frames as i64);
-                assert_eq!(fed as i64, if frames == 0 { 0 } else { frames as i64 + latency });
+                assert_eq!(fed as i64, frames as i64 + latency);
                 stream(&mut engine, 1, &planes, fed, blocks, |_, _| {})
             };
             let whole = run(Blocks::Whole);

@@ -35,16 +35,17 @@ pub(super) fn wav(clip: &Clip, file: &mut File) -> Result<()> {
 pub(super) fn flac(clip: &Clip, file: &mut File) -> Result<Option<String>> {
     const BITS: usize = 24;
     const MOST_CHANNELS: usize = 8;
-    const MOST_RATE: u32 = 655_350;
+    /// The encoder's own limit; the format's is 655 350.
+    const MOST_RATE: u32 = 96_000;
     const SCALE: f32 = (1 << (BITS - 1)) as f32;
 
     let channels = clip.channels.len();
     let rate = written_rate(clip)?;
     if channels > MOST_CHANNELS {
-        bail!("{channels} channels do not fit into a FLAC file ({MOST_CHANNELS}); write .wav or .npy");
+        bail!("FLAC holds up to {MOST_CHANNELS} channels, these are {channels}; write .wav or .npy");
     }
     if rate > MOST_RATE {
-        bail!("{rate} Hz does not fit into a FLAC file ({MOST_RATE} Hz); write .wav or .npy");
+        bail!("FLAC is written up to {MOST_RATE} Hz, this is {rate} Hz; write .wav or .npy");
     }
     let mut clipped = 0_usize;
     let mut peak = 0.0_f32;
@@ -61,8 +62,10 @@ pub(super) fn flac(clip: &Clip, file: &mut File) -> Result<Option<String>> {
         .into_verified()
         .map_err(|(_, e)| anyhow!("the FLAC encoder refuses its own defaults: {e}"))?;
     let source = flacenc::source::MemSource::from_samples(&samples, channels, BITS, rate as usize);
-    let stream = flacenc::encode_with_fixed_block_size(&config, source, config.block_size)
-        .map_err(|e| anyhow!("the FLAC encoder refuses this signal: {e}"))?;
+    let refused = |e: &dyn std::fmt::Display| anyhow!("the FLAC encoder refuses this signal: {e}");
+    let mut stream = flacenc::encode_with_fixed_block_size(&config, source, config.block_size).map_err(|e| refused(&e))?;
+    // The shorter last block does not count (RFC 9639, 8.2); the encoder counts it, and readers refuse less than 16.
+    stream.stream_info_mut().set_block_sizes(config.block_size, config.block_size).map_err(|e| refused(&e))?;
     let mut sink = flacenc::bitsink::ByteSink::new();
     stream.write(&mut sink).map_err(|e| anyhow!("the FLAC encoder cannot write this signal: {e}"))?;
     file.write_all(sink.as_slice())?;

@@ -61,7 +61,7 @@ fn float_containers_return_the_same_bits() {
 
 #[test]
 fn flac_returns_every_sample_to_24_bits() {
-    for rate in [8_000, 44_100, 47_999, 192_000, 352_800] {
+    for rate in [8_000, 44_100, 47_999, 96_000] {
         for frames in [0, 1, 2, 15, 33, 4096, 4097, 9999] {
             let clip = Clip { channels: noise(2, frames), sampling_rate: Some(rate) };
             let back = round_trip(&clip, "a.flac").unwrap_or_else(|e| panic!("{rate} Hz, {frames} frames: {e:#}"));
@@ -189,7 +189,7 @@ fn damaged_audio_is_refused() {
         let whole = std::fs::read(&path).expect("bytes");
         std::fs::write(&path, &whole[..whole.len() / 2]).expect("half a file");
         let message = message(&path);
-        assert!(message.contains("20000") || message.contains("damaged"), "{name}: {message}");
+        assert!(message.contains("cut short") || message.contains("damaged"), "{name}: {message}");
         // Damage of one bit is never a panic; a checksum may or may not see it.
         for at in (0..whole.len().min(4000)).step_by(7) {
             let mut flipped = whole.clone();
