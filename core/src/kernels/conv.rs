@@ -177,6 +177,7 @@ impl PackedConv {
         for (tap, weights) in weights.chunks_exact(self.group_inputs * LANES).enumerate() {
             let rows: [&[f32]; T] = std::array::from_fn(|t| row(t, tap));
             for (i, w) in weights.chunks_exact(LANES).enumerate() {
+                let w: &[f32; LANES] = w.try_into().expect("a row of a panel");
                 for t in 0..T {
                     let x = rows[t][i];
                     for l in 0..LANES {

@@ -1,0 +1,180 @@
+//! Ops that go frame by frame, where burn's whole-signal operations say less than a loop. Sums run in f64.
+
+use std::f64::consts::{PI, TAU};
+
+use burn::tensor::module::conv1d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor};
+use runnel::Tensor as Table;
+use runnel::graph::{Excitation, Gru, NoiseSynth};
+use runnel::random::Randomness;
+
+use crate::Span;
+use crate::layer::load;
+use crate::signal::values;
+
+/// Maps every frame of `x` by `map`, which reads one frame and writes one of `out` channels.
+pub(crate) fn each(x: Tensor<3>, out: usize, device: &Device, map: impl Fn(&[f32], &mut [f32])) -> Tensor<3> {
+    let [_, channels, frames] = x.dims();
+    let x = values(x);
+    let mut y = vec![0.0; out * frames];
+    let (mut read, mut written) = (vec![0.0; channels], vec![0.0; out]);
+    for t in 0..frames {
+        for c in 0..channels {
+            read[c] = x[c * frames + t];
+        }
+        map(&read, &mut written);
+        for c in 0..out {
+            y[c * frames + t] = written[c];
+        }
+    }
+    load(&y, [1, out, frames], device)
+}
+
+/// The angle of each coordinate to what follows it; the last runs through the whole circle. A vector that ends in zeros
+/// has angle 0 there.
+pub(crate) fn to_angles(x: &[f32], angles: &mut [f32]) {
+    let last = x.len() - 1;
+    for i in 0..last {
+        let norm = x[i..].iter().map(|&v| f64::from(v).powi(2)).sum::<f64>().sqrt();
+        let ratio = if norm > 0.0 { f64::from(x[i]) / norm } else { 1.0 };
+        let angle = ratio.clamp(-1.0, 1.0).acos();
+        let turn = match (i + 1 == last, x[last] >= 0.0) {
+            (false, _) => angle / PI,
+            (true, true) => angle / TAU,
+            (true, false) => 1.0 - angle / TAU,
+        };
+        angles[i] = (2.0 * (turn - 0.5)) as f32;
+    }
+}
+
+/// The vector of such angles: cosine of each times the sines of those before it.
+pub(crate) fn from_angles(angles: &[f32], x: &mut [f32]) {
+    let mut sines = 1.0;
+    for (i, &angle) in angles.iter().enumerate() {
+        let turn = (f64::from(angle) / 2.0 + 0.5).rem_euclid(1.0);
+        let angle = turn * if i + 1 == angles.len() { TAU } else { PI };
+        x[i] = (sines * angle.cos()) as f32;
+        sines *= angle.sin();
+    }
+    x[angles.len()] = sines as f32;
+}
+
+/// The index of the nearest entry of each codebook to what the books before it left; the first of equals.
+pub(crate) fn quantize(codebooks: &Table, x: &[f32], indices: &mut [f32]) {
+    let entries = codebooks.shape()[1];
+    let mut residual = x.to_vec();
+    for (book, index) in indices.iter_mut().enumerate() {
+        let (mut nearest, mut least) = (0, f64::INFINITY);
+        for i in 0..entries {
+            let distance: f64 = residual
+                .iter()
+                .zip(entry(codebooks, book, i))
+                .map(|(&r, &e)| (f64::from(r) - f64::from(e)).powi(2))
+                .sum();
+            if distance < least {
+                (nearest, least) = (i, distance);
+            }
+        }
+        *index = nearest as f32;
+        for (r, e) in residual.iter_mut().zip(entry(codebooks, book, nearest)) {
+            *r -= e;
+        }
+    }
+}
+
+/// The sum of the entries named by `indices`.
+pub(crate) fn dequantize(codebooks: &Table, indices: &[f32], x: &mut [f32]) {
+    let last = codebooks.shape()[1] - 1;
+    x.fill(0.0);
+    for (book, &index) in indices.iter().enumerate() {
+        // A float becomes an integer towards zero, clamped; NaN becomes 0.
+        let index = (index as usize).min(last);
+        for (x, e) in x.iter_mut().zip(entry(codebooks, book, index)) {
+            *x += e;
+        }
+    }
+}
+
+fn entry(codebooks: &Table, book: usize, index: usize) -> &[f32] {
+    let width = codebooks.shape()[2];
+    &codebooks.row(book)[index * width..(index + 1) * width]
+}
+
+/// Draws of N(0, 1), counted by absolute frame.
+pub(crate) fn gaussian(channels: usize, key: u32, span: Span, randomness: Randomness, device: &Device) -> Tensor<3> {
+    let draw = |c: usize, t: usize| randomness.normal(key, span.first + t as i64, c);
+    let y: Vec<f32> = (0..channels).flat_map(|c| (0..span.frames).map(move |t| draw(c, t))).collect();
+    load(&y, [1, channels, span.frames], device)
+}
+
+/// Noise through the impulse response of each frame; `span` counts output frames.
+pub(crate) fn noise(
+    synth: &NoiseSynth,
+    amplitudes: Tensor<3>,
+    span: Span,
+    randomness: Randomness,
+    device: &Device,
+) -> Tensor<3> {
+    let [size, bands] = synth.response.shape().try_into().expect("the graph checked");
+    let [_, inputs, frames] = amplitudes.dims();
+    let channels = inputs / bands;
+    let amplitudes = values(amplitudes);
+    let mut y = vec![0.0; channels * span.frames];
+    for c in 0..channels {
+        for q in 0..frames {
+            let response: Vec<f64> = (0..size)
+                .map(|m| {
+                    let gains = synth.response.row(m).iter().enumerate();
+                    gains.map(|(b, &g)| f64::from(g) * f64::from(amplitudes[(c * bands + b) * frames + q])).sum()
+                })
+                .collect();
+            let excitation: Vec<f64> = (0..size)
+                .map(|j| match &synth.excitation {
+                    Excitation::Random { key } => randomness.uniform(*key, span.first + (q * size + j) as i64, c),
+                    Excitation::Fixed(noise) => noise.row(c)[j],
+                })
+                .map(f64::from)
+                .collect();
+            for m in 0..size {
+                let sum: f64 = (0..=m).map(|j| excitation[j] * response[m - j]).sum();
+                y[c * span.frames + q * size + m] = sum as f32;
+            }
+        }
+    }
+    load(&y, [1, channels, span.frames], device)
+}
+
+/// PyTorch's gated recurrent unit, from zero state at frame 0 on.
+pub(crate) fn gru(gru: &Gru, x: Tensor<3>, span: Span, device: &Device) -> Tensor<3> {
+    let [rows, width] = gru.weight_ih.shape().try_into().expect("the graph checked");
+    let hidden = rows / 3;
+    let kernel: Tensor<3> = load(gru.weight_ih.data(), [rows, width, 1], device);
+    let arriving = values(conv1d(x, kernel, None, ConvOptions::new([1], [0], [1], 1)));
+
+    let mut state = vec![0.0f64; hidden];
+    let mut y = vec![0.0; hidden * span.frames];
+    let start = span.first.min(0).unsigned_abs() as usize;
+    for t in start.min(span.frames)..span.frames {
+        let from_input = |row: usize| f64::from(arriving[row * span.frames + t]) + f64::from(gru.bias_ih.data()[row]);
+        let from_state = |row: usize| {
+            let weights = gru.weight_hh.row(row).iter();
+            weights.zip(&state).map(|(&w, s)| f64::from(w) * s).sum::<f64>() + f64::from(gru.bias_hh.data()[row])
+        };
+        let next = (0..hidden).map(|i| {
+            let reset = logistic(from_input(i) + from_state(i));
+            let update = logistic(from_input(hidden + i) + from_state(hidden + i));
+            let new = (from_input(2 * hidden + i) + reset * from_state(2 * hidden + i)).tanh();
+            (1.0 - update) * new + update * state[i]
+        });
+        state = next.collect();
+        for i in 0..hidden {
+            y[i * span.frames + t] = state[i] as f32;
+        }
+    }
+    load(&y, [1, hidden, span.frames], device)
+}
+
+fn logistic(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}

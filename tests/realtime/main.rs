@@ -1,0 +1,37 @@
+//! `process` and `reset` allocate and free nothing. A binary of its own: it installs the watching allocator, which
+//! aborts the process at the first allocation inside `assert_no_alloc`.
+
+#[path = "../suite/strategy.rs"]
+mod strategy;
+
+use assert_no_alloc::{AllocDisabler, assert_no_alloc};
+use proptest::prelude::*;
+use runnel::random::Randomness;
+use runnel::rewrite::rewrite_graph;
+use runnel::{Engine, Plan};
+
+#[global_allocator]
+static WATCH: AllocDisabler = AllocDisabler;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn audio_allocates_nothing(graph in strategy::graph(), seed in any::<u64>(), blocks in strategy::partition(5000)) {
+        let channels = graph.input().channels;
+        let input = strategy::signal(channels, 5000, seed);
+        let plan = Plan::new(&rewrite_graph(&graph).unwrap()).unwrap();
+        let mut engine = Engine::new(plan.clone(), Randomness::Seeded(seed));
+        let mut output = vec![vec![0.0; engine.frames_out(5000)]; plan.output_channels()];
+        for _ in 0..2 {
+            let mut at = 0;
+            for &block in &blocks {
+                let input: Vec<&[f32]> = (0..channels).map(|c| &input[c * 5000 + at..][..block]).collect();
+                let mut slices: Vec<&mut [f32]> = output.iter_mut().map(|c| &mut c[..]).collect();
+                assert_no_alloc(|| engine.process(&input, &mut slices));
+                at += block;
+            }
+            assert_no_alloc(|| engine.reset());
+        }
+    }
+}
