@@ -141,7 +141,9 @@ fn first_bytes(path: &Path) -> Result<Vec<u8>> {
 fn check(clip: &Clip) -> Result<()> {
     let (channels, frames) = (clip.channels.len(), clip.frames());
     if channels == 0 || channels > MOST_CHANNELS {
-        bail!("it has {channels} channels, 1 to {MOST_CHANNELS} are possible; is an array transposed? [channels, frames] is needed");
+        bail!(
+            "it has {channels} channels, 1 to {MOST_CHANNELS} are possible; is an array transposed? [channels, frames] is needed"
+        );
     }
     if let Some(rate) = clip.sampling_rate
         && !RATES.contains(&rate)

@@ -24,13 +24,13 @@ CHECKPOINT is one of
   a .ckpt               with its config.gin beside or above it
   an exported .ts       made by `rave export`, with or without --streaming
 
-Nothing is retrained and nothing in the file is run. Every signal keeps its values; only the time at which they are
+Nothing is retrained, and nothing in the file is run. Every signal keeps its values; only the time at which they are \
 computed changes. The latency that is printed is the least that this model allows.
 
 Examples:
-  cargo xtask convert runs/drums_a1b2c3                 writes runs/drums_a1b2c3.runnel
+  cargo xtask convert runs/drums_a1b2c3             writes runs/drums_a1b2c3.runnel
   cargo xtask convert drums.ts -o models/drums.runnel
-  cargo xtask convert runs/drums_a1b2c3 --latents 8     keep the 8 most important latents")]
+  cargo xtask convert runs/drums_a1b2c3 --latents 8 keep the 8 most important latents")]
 pub(crate) struct Arguments {
     /// The trained model
     checkpoint: PathBuf,
@@ -67,12 +67,19 @@ struct Report<'a> {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let source = &arguments.checkpoint;
     std::fs::metadata(source).map_err(|e| crate::input::explain(&e, source))?;
+    if source.is_file() && runnel::format::is_safetensors(source).unwrap_or(false) {
+        let cure = "a .runnel file is converted already, give it to render, inspect or verify";
+        bail!("cannot convert {}: it is a safetensors file; {cure}", source.display());
+    }
     let path = match &arguments.output {
         Some(path) => path.clone(),
         None => beside(source)?,
     };
     if !path.extension().is_some_and(|e| e == "runnel") {
-        bail!("cannot write {}: a converted model has the extension .runnel; choose another name with -o", path.display());
+        bail!(
+            "cannot write {}: a converted model has the extension .runnel; choose another name with -o",
+            path.display()
+        );
     }
     let mut output = Output::create(&path, &[source])?;
     let options = Options {
@@ -129,7 +136,8 @@ pub(crate) fn weights(model: &StreamModel) -> u64 {
 fn beside(source: &Path) -> Result<PathBuf> {
     let whole = source.canonicalize().map_err(|e| crate::input::explain(&e, source))?;
     let stem = if whole.is_dir() { whole.file_name() } else { whole.file_stem() };
-    let mut name = stem.with_context(|| format!("{} has no name; name the output with -o", source.display()))?.to_owned();
+    let mut name =
+        stem.with_context(|| format!("{} has no name; name the output with -o", source.display()))?.to_owned();
     name.push(".runnel");
     // As the user wrote the path, where that names the place.
     let folder = match source.file_name() {

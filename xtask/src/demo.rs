@@ -51,8 +51,7 @@ fn lapped_transform() -> Result<Model, runnel::GraphError> {
     };
     encode.push("encoder.transform", Op::Conv1d(analysis), &[0])?;
     let mut decode = Graph::new(BANDS);
-    let synthesis =
-        ConvTranspose1d { weight: basis, bias: None, stride: BANDS, left_trim: BANDS / 2, groups: 1 };
+    let synthesis = ConvTranspose1d { weight: basis, bias: None, stride: BANDS, left_trim: BANDS / 2, groups: 1 };
     decode.push("decoder.transform", Op::ConvTranspose1d(synthesis), &[0])?;
     Ok(Model {
         forward: encode.then("latents", &decode)?,

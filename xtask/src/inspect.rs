@@ -14,21 +14,18 @@ use crate::report::{self, Align};
 /// Show a model node by node: op, shape, rate, receptive field, lag, cache, work.
 #[derive(Args)]
 #[command(after_help = "\
-FILE is a .runnel file or anything that `convert` reads.
-
 Columns:
-  shape   channels × frames per input sample
-  past    samples before its own time that a frame depends on; ∞ behind a recurrent node
-  future  samples after its own time that a frame depends on
-  lag     samples that a frame waits for, beyond its own time
-  cache   bytes of past frames that one running instance keeps
+  shape   channels × frames per input frame
+  field   samples before and after its own time that a frame depends on; ∞ behind a recurrent node
+  lag     samples that a frame waits beyond its own time
+  cache   bytes that one running instance keeps
   MAC/s   multiply-adds per second of audio
 
 Examples:
   cargo xtask inspect drums.runnel
   cargo xtask inspect drums.runnel --json | jq .methods.forward.latency_samples")]
 pub(crate) struct Arguments {
-    /// The model
+    /// A .runnel file, or anything that `convert` reads
     file: PathBuf,
     /// Which of the model's methods the table shows
     #[arg(long, value_enum, default_value = "forward")]
@@ -83,7 +80,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let mut methods = serde_json::Map::new();
         for method in Method::all(&model) {
             let stream = describe(method.of(&model)?, rate)?;
-            methods.insert(method.to_string(), serde_json::to_value(stream).context("cannot write the report as JSON")?);
+            methods
+                .insert(method.to_string(), serde_json::to_value(stream).context("cannot write the report as JSON")?);
         }
         return report::print_json(&Report { info: &model.info, weights: crate::convert::weights(&model), methods });
     }
@@ -95,7 +93,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ("model", format!("{}: {}", model.info.name, model.info.description)),
         ("from", provenance(&model.info.provenance)),
         ("method", format!("{}, {} to {} channels", arguments.method, stream.input_channels, stream.output_channels)),
-        ("weights", format!("{}in {}", report::scaled(crate::convert::weights(&model) as f64), report::bytes(stream.weight_bytes))),
+        (
+            "weights",
+            format!(
+                "{}in {}",
+                report::scaled(crate::convert::weights(&model) as f64),
+                report::bytes(stream.weight_bytes)
+            ),
+        ),
         ("caches", format!("{} per instance", report::bytes(stream.cache_bytes))),
         ("work", format!("{}MAC/s", report::scaled(stream.macs_per_second))),
         ("field", format!("{past} samples past, {} future", report::grouped(stream.receptive_field_future_samples))),
@@ -145,8 +150,7 @@ fn nodes_table(stream: &Stream) -> String {
         ("node", Align::Left),
         ("op", Align::Left),
         ("shape", Align::Right),
-        ("past", Align::Right),
-        ("future", Align::Right),
+        ("field", Align::Right),
         ("lag", Align::Right),
         ("cache", Align::Right),
         ("MAC/s", Align::Right),
@@ -155,15 +159,19 @@ fn nodes_table(stream: &Stream) -> String {
         .nodes
         .iter()
         .map(|n| {
+            let past = n.past_samples.map_or("∞".into(), report::grouped);
             vec![
                 n.name.clone(),
                 n.op.to_owned(),
                 format!("{} × {}", n.channels, n.rate),
-                n.past_samples.map_or("∞".into(), report::grouped),
-                report::grouped(n.future_samples),
+                format!("−{past} +{}", report::grouped(n.future_samples)),
                 report::grouped(n.lag_samples.ceil() as u64),
                 report::bytes(n.cache_bytes),
-                if n.macs_per_second == 0.0 { "–".into() } else { report::scaled(n.macs_per_second).trim_end().to_owned() },
+                if n.macs_per_second == 0.0 {
+                    "–".into()
+                } else {
+                    report::scaled(n.macs_per_second).trim_end().to_owned()
+                },
             ]
         })
         .collect();

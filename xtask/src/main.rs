@@ -27,13 +27,14 @@ use clap::{Parser, Subcommand};
     name = "cargo xtask",
     bin_name = "cargo xtask",
     version,
+    max_term_width = 100,
     after_help = "\
 Start here:
-  cargo xtask render                          hear the built-in demo model: runnel-demo.wav, runnel-demo.png
-  cargo xtask convert runs/drums              a RAVE training run (or .ckpt, or exported .ts) becomes drums.runnel
-  cargo xtask render drums.runnel loop.wav    play a file through it
-  cargo xtask verify drums.runnel             prove that the stream equals the trained model
-  cargo xtask bundle --release                build the VST3 and CLAP plugin
+  cargo xtask render                        the built-in demo: runnel-demo.wav and .png
+  cargo xtask convert runs/drums            a RAVE training run becomes drums.runnel
+  cargo xtask render drums.runnel loop.wav  play a file through it
+  cargo xtask verify drums.runnel           prove that the stream equals the trained model
+  cargo xtask bundle --release              build the VST3 and CLAP plugin
 
 `cargo xtask COMMAND --help` explains each command and its files."
 )]

@@ -18,14 +18,11 @@ pub(crate) struct Opened {
     pub(crate) trained: Option<Model>,
 }
 
-/// What a model can do.
+/// What a model can do: audio to audio, audio to latents, latents to audio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Method {
-    /// Audio to audio
     Forward,
-    /// Audio to latents
     Encode,
-    /// Latents to audio
     Decode,
 }
 
@@ -55,7 +52,11 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
 /// `cannot VERB PATH: reason`, with the path once.
 pub(crate) fn refused(verb: &str, path: &Path, reason: &dyn std::fmt::Display) -> anyhow::Error {
     let (path, reason) = (path.display().to_string(), reason.to_string());
-    if reason.starts_with(&path) { anyhow!("cannot {verb} {reason}") } else { anyhow!("cannot {verb} {path}: {reason}") }
+    if reason.starts_with(&path) {
+        anyhow!("cannot {verb} {reason}")
+    } else {
+        anyhow!("cannot {verb} {path}: {reason}")
+    }
 }
 
 impl Opened {

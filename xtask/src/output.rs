@@ -72,12 +72,16 @@ pub(crate) fn explain(error: anyhow::Error, path: &Path) -> anyhow::Error {
     };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let reason = match io.kind() {
-        ErrorKind::NotFound => format!("the folder {} does not exist; create it, or choose another with -o", folder.display()),
+        ErrorKind::NotFound => {
+            format!("the folder {} does not exist; create it, or choose another with -o", folder.display())
+        }
         ErrorKind::NotADirectory => format!("{} is not a folder; choose another with -o", folder.display()),
         ErrorKind::PermissionDenied => {
             format!("no permission to write in the folder {}; choose another with -o", folder.display())
         }
-        ErrorKind::ReadOnlyFilesystem => format!("the folder {} is read-only; choose another with -o", folder.display()),
+        ErrorKind::ReadOnlyFilesystem => {
+            format!("the folder {} is read-only; choose another with -o", folder.display())
+        }
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             format!("no space left in the folder {}; free some, or choose another with -o", folder.display())
         }

@@ -22,35 +22,32 @@ use crate::{demo, report, spectrogram, synth};
 /// Play a file through a model; with no arguments, the built-in demo.
 #[derive(Args)]
 #[command(after_help = "\
-MODEL   a .runnel file or anything that `convert` reads; without it, the built-in demo model
-IN      wav, flac, mp3, ogg or aiff, of any sampling rate; or .npy, [channels, frames] f32 at the model's own rate.
-        Without it, a built-in clip of four seconds.
-OUT     by extension: .wav (32-bit float), .flac (24 bit), .npy. Latents: .safetensors (z: [latents, frames]) or .npy.
+Time: the output is aligned with the input and has as many samples, whatever the model's latency. \
+With --keep-latency it is what a host hears that does not compensate: `latency` samples late. \
+Sound at another sampling rate than the model's is resampled there and back; .npy is at the model's rate on either side.
 
-Time: the output is aligned with the input and has as many samples, whatever the model's latency; --keep-latency gives
-what a host that does not compensate would hear, in which the first `latency` samples come before the input has any effect.
-Other sampling rates than the model's are resampled there and back, .npy is not.
+Channels: a file of one channel is repeated for a model that reads more. A file of more channels than the model reads \
+is cut into groups of as many as it reads, each played by an engine of its own with the same seed: through a mono \
+model, left and right stay left and right. The latents of such groups are stacked, and `--method decode` parts them.
 
-Channels: a file of one channel is repeated for a model that reads more. A file of more channels than the model reads
-is cut into groups of as many as it reads, each played by its own engine with the same seed: through a mono model,
-left and right stay left and right. Latents of such groups are stacked, and `--method decode` parts them again.
-
-Randomness: the same seed gives the same output at any block size. --deterministic silences all random parts.
+Randomness: a seed gives the same output at any block size. --deterministic takes the mean of what would be drawn, \
+zeros for latents that were cut, and no noise.
 
 Examples:
-  cargo xtask render                                     writes runnel-demo.wav and runnel-demo.png
-  cargo xtask render drums.runnel loop.wav               writes loop-drums.wav
-  cargo xtask render loop.wav -o out.flac                the demo model on your file
-  cargo xtask render drums.runnel loop.wav --method encode -o loop.safetensors
-  cargo xtask render drums.runnel loop.safetensors --method decode -o again.wav")]
+  cargo xtask render                               runnel-demo.wav and runnel-demo.png
+  cargo xtask render drums.runnel loop.wav         loop-drums.wav
+  cargo xtask render loop.wav -o out.flac          the demo model on your file
+  cargo xtask render drums.runnel loop.wav --method encode
+                                                   loop-drums.safetensors: z, [latents, frames]
+  cargo xtask render drums.runnel loop-drums.safetensors --method decode -o again.wav")]
 pub(crate) struct Arguments {
-    /// The model
+    /// A .runnel file, or anything that `convert` reads [default: the built-in demo model]
     #[arg(value_name = "MODEL")]
     file: Option<PathBuf>,
-    /// What it plays
+    /// wav, flac, mp3, ogg, aiff at any rate; or .npy, [channels, frames] f32 [default: a built-in clip]
     #[arg(value_name = "IN")]
     input: Option<PathBuf>,
-    /// Where to write [default: IN's name and MODEL's, beside IN]
+    /// .wav (32-bit float), .flac (24 bit) or .npy; latents .safetensors or .npy [default: IN-MODEL.wav beside IN]
     #[arg(short, long, value_name = "OUT")]
     output: Option<PathBuf>,
     /// Samples per call of the engine: a number, `random` or `whole`
@@ -68,7 +65,7 @@ pub(crate) struct Arguments {
     /// Run the trained model whole, instead of the stream
     #[arg(long, conflicts_with_all = ["block", "keep_latency"])]
     offline: bool,
-    /// What the model does
+    /// Audio to audio, audio to latents, or latents to audio
     #[arg(long, value_enum, default_value = "forward")]
     method: Method,
     /// Also draw spectrograms of input and output
@@ -109,7 +106,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let inputs: Vec<&Path> = paths.model.iter().chain(&paths.input).map(PathBuf::as_path).collect();
     let mut output = Output::create(&paths.output, &inputs)?;
     let picture = match &paths.spectrogram {
-        Some(_) if arguments.method != Method::Forward => bail!("--spectrogram draws audio; use it with --method forward"),
+        Some(_) if arguments.method != Method::Forward => {
+            bail!("--spectrogram draws audio; use it with --method forward")
+        }
         Some(path) => Some(Output::create(path, &inputs)?),
         None => None,
     };
@@ -222,7 +221,11 @@ fn describe(name: &str, clip: &Clip, audio: bool, model_rate: u32) -> String {
     let (channels, frames) = (clip.channels.len() as u64, clip.frames() as u64);
     if !audio {
         let latents = report::plural(channels, "latent");
-        return format!("{name}: {channels} {latents}, {} {}", report::grouped(frames), report::plural(frames, "frame"));
+        return format!(
+            "{name}: {channels} {latents}, {} {}",
+            report::grouped(frames),
+            report::plural(frames, "frame")
+        );
     }
     let rate = clip.sampling_rate.unwrap_or(model_rate);
     format!(

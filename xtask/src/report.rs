@@ -40,7 +40,8 @@ pub(crate) enum Align {
 
 /// Rows under their heads, in aligned columns.
 pub(crate) fn table(heads: &[(&str, Align)], rows: &[Vec<String>]) -> String {
-    let width = |i: usize| rows.iter().map(|r| r[i].chars().count()).chain([heads[i].0.chars().count()]).max().unwrap_or(0);
+    let width =
+        |i: usize| rows.iter().map(|r| r[i].chars().count()).chain([heads[i].0.chars().count()]).max().unwrap_or(0);
     let widths: Vec<_> = (0..heads.len()).map(width).collect();
     let line = |cells: &[&str]| {
         let cells: Vec<_> = cells
@@ -77,7 +78,13 @@ pub(crate) fn scaled(n: f64) -> String {
         .into_iter()
         .find(|(scale, _)| n >= *scale)
         .map_or((n, " "), |(scale, prefix)| (n / scale, prefix));
-    let decimals = if value >= 100.0 || (prefix == " " && value.fract() == 0.0) { 0 } else if value >= 10.0 { 1 } else { 2 };
+    let decimals = if value >= 100.0 || (prefix == " " && value.fract() == 0.0) {
+        0
+    } else if value >= 10.0 {
+        1
+    } else {
+        2
+    };
     format!("{value:.decimals$}{prefix}")
 }
 

@@ -56,9 +56,9 @@ pub(crate) fn draw(panels: [(&str, &Clip); 2], sampling_rate: u32, file: &mut Fi
         }
     }
     for step in 0..=6 {
-        let db = -RANGE_DB * step as f32 / 6.0;
+        let db = RANGE_DB * step as f32 / 6.0;
         let y = legend.y + step * (legend.height - 1) / 6;
-        canvas.label_right_of(legend.x + legend.width + 6, y, &format!("{db:.0}"));
+        canvas.label_right_of(legend.x + legend.width + 6, y, &format!("{}{db:.0}", if step == 0 { "" } else { "-" }));
     }
     canvas.label_right_of(legend.x + 12, TOP - 20, "dB");
     write_png(&canvas, file)
@@ -154,10 +154,11 @@ fn time_axis(canvas: &mut Canvas, area: Region, seconds: f64, labelled: bool) {
     if seconds <= 0.0 {
         return;
     }
-    let step = [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0]
-        .into_iter()
-        .find(|step| seconds / step <= 12.0)
-        .unwrap_or(3600.0);
+    let step =
+        [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0]
+            .into_iter()
+            .find(|step| seconds / step <= 12.0)
+            .unwrap_or(3600.0);
     let decimals = (-step.log10()).ceil().max(0.0) as usize;
     for i in 0..=(seconds / step) as usize {
         let x = area.x + (i as f64 * step / seconds * (area.width - 1) as f64) as usize;

@@ -20,25 +20,24 @@ use crate::{audio, synth};
 /// Prove that the stream equals the trained model, sample by sample, at any block size.
 #[derive(Args)]
 #[command(after_help = "\
-FILE is a .runnel file or anything that `convert` reads. A checkpoint is judged by its own trained graph; a .runnel file
-by the trained graph that it describes.
+The trained model is run whole, on burn, over the signal embedded in silence. The stream is run with blocks of 1, 7, \
+64, 441, 512 and 2048 frames, with one block, and with random blocks. Checked are `forward`, `encode` and `decode`, \
+with random parts silent and seeded, from the first frame that the stream gives until the signal has left the model:
 
-The trained model is run whole, on burn, over the signal embedded in silence. The stream is run with blocks of 1, 7, 64,
-441, 512 and 2048 frames, with one block, and with random blocks. Checked are `forward`, `encode` and `decode`, with
-random parts silent and seeded, from the first frame that the stream gives until the signal has left the model:
-  error   the largest difference to the trained model, on every frame; at most 1e-5 (times the output's peak, above 1)
-  bits    whether all partitions give the same bits
+  error  the largest difference to the trained model; at most 1e-5 (of the peak, where that is above 1)
+  bits   whether all partitions give the same
 
-If a check fails, the first node whose frames differ is named, and the exit code is 1.
+A checkpoint is judged by its own trained graph, a .runnel file by the trained graph that it describes. If a check \
+fails, the first node whose frames differ is named, and the exit code is 1.
 
 Examples:
   cargo xtask verify drums.runnel
   cargo xtask verify runs/drums_a1b2c3 --input loop.wav
   cargo xtask verify drums.runnel --json")]
 pub(crate) struct Arguments {
-    /// The model
+    /// A .runnel file, or anything that `convert` reads
     file: PathBuf,
-    /// Use this sound instead of a synthesized signal; its first channels, resampled to the model's rate
+    /// A sound to use instead of a synthesized signal: its first channels, at the model's rate
     #[arg(long, value_name = "WAV")]
     input: Option<PathBuf>,
     /// Print the report as JSON
@@ -83,7 +82,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     match &report.first_difference {
         Some(place) => bail!("{} does not stream exactly: {place}", arguments.file.display()),
-        None if !report.passed => bail!("{} does not stream exactly, although every node does", arguments.file.display()),
+        None if !report.passed => {
+            bail!("{} does not stream exactly, although every node does", arguments.file.display())
+        }
         None if arguments.json => Ok(()),
         None => report::print(&format!(
             "\nverified: the stream equals the trained model within {:.1e}, and all partitions give the same bits",
@@ -95,7 +96,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// The largest difference between two signals of one shape; infinite where one is not a number.
 pub(crate) fn largest_difference(a: &[Vec<f32>], b: &[Vec<f32>]) -> f32 {
     let pairs = a.iter().zip(b).flat_map(|(a, b)| a.iter().zip(b));
-    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, |most, e| if e <= most { most } else if e.is_nan() { f32::INFINITY } else { e })
+    pairs.map(|(a, b)| (a - b).abs()).fold(0.0, |most, e| {
+        if e <= most {
+            most
+        } else if e.is_nan() {
+            f32::INFINITY
+        } else {
+            e
+        }
+    })
 }
 
 fn verify(opened: &Opened, arguments: &Arguments) -> Result<Report> {

@@ -28,7 +28,9 @@ pub(super) fn read(path: &Path) -> Result<Clip> {
             Error::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
                 anyhow!("it is cut short in its header or its first frames; copy or export it again")
             }
-            Error::Unsupported(_) => anyhow!("its content is not that of a wav, flac, mp3, ogg or aiff file; convert it"),
+            Error::Unsupported(_) => {
+                anyhow!("its content is not that of a wav, flac, mp3, ogg or aiff file; convert it")
+            }
             e => anyhow!("its header is damaged ({e}); copy or export it again"),
         })?;
     // Of the others, the length is an estimate.
@@ -60,14 +62,20 @@ pub(super) fn read(path: &Path) -> Result<Clip> {
             .map_err(|e| anyhow!("it is damaged after frame {decoded}: {e}; copy or export it again"))?;
         let rate = buffer.spec().rate();
         if *sampling_rate.get_or_insert(rate) != rate {
-            bail!("its sampling rate changes from {sampling_rate:?} to {rate} Hz at frame {decoded}; convert it to one rate");
+            bail!(
+                "its sampling rate changes from {sampling_rate:?} to {rate} Hz at frame {decoded}; convert it to one rate"
+            );
         }
         buffer.copy_to_vecs_planar::<f32>(&mut planes);
         if channels.is_empty() {
             channels.resize(planes.len(), Vec::new());
         }
         if channels.len() != planes.len() {
-            bail!("its channels change from {} to {} at frame {decoded}; convert it to one layout", channels.len(), planes.len());
+            bail!(
+                "its channels change from {} to {} at frame {decoded}; convert it to one layout",
+                channels.len(),
+                planes.len()
+            );
         }
         decoded += buffer.frames();
         if decoded.saturating_mul(channels.len()) > MOST_VALUES {

@@ -63,7 +63,8 @@ pub(super) fn flac(clip: &Clip, file: &mut File) -> Result<Option<String>> {
         .map_err(|(_, e)| anyhow!("the FLAC encoder refuses its own defaults: {e}"))?;
     let source = flacenc::source::MemSource::from_samples(&samples, channels, BITS, rate as usize);
     let refused = |e: &dyn std::fmt::Display| anyhow!("the FLAC encoder refuses this signal: {e}");
-    let mut stream = flacenc::encode_with_fixed_block_size(&config, source, config.block_size).map_err(|e| refused(&e))?;
+    let mut stream =
+        flacenc::encode_with_fixed_block_size(&config, source, config.block_size).map_err(|e| refused(&e))?;
     // The shorter last block does not count (RFC 9639, 8.2); the encoder counts it, and readers refuse less than 16.
     stream.stream_info_mut().set_block_sizes(config.block_size, config.block_size).map_err(|e| refused(&e))?;
     let mut sink = flacenc::bitsink::ByteSink::new();

@@ -33,8 +33,7 @@ pub(super) fn read(path: &Path) -> Result<Clip> {
     if latents > super::MOST_CHANNELS {
         bail!("its z has shape [{latents}, {frames}], that is {latents} latents; is it transposed?");
     }
-    let values: Vec<f32> =
-        z.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+    let values: Vec<f32> = z.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
     let channels = (0..latents).map(|c| values[c * frames..(c + 1) * frames].to_vec()).collect();
     Ok(Clip { channels, sampling_rate: None })
 }

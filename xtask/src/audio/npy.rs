@@ -55,7 +55,9 @@ pub(super) fn read(path: &Path) -> Result<Clip> {
     let stored = size.saturating_sub(8 + width as u64 + u64::from(length));
     if stored != values as u64 * 4 || channels > super::MOST_CHANNELS {
         if channels > super::MOST_CHANNELS {
-            bail!("its shape is ({inner}), that is {channels} channels; is it transposed? [channels, frames] is needed");
+            bail!(
+                "its shape is ({inner}), that is {channels} channels; is it transposed? [channels, frames] is needed"
+            );
         }
         bail!("its shape ({inner}) needs {} bytes, {stored} follow the header; save the array again", values * 4);
     }

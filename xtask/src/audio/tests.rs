@@ -9,8 +9,9 @@ fn sines(frames: usize, rate: u32, limit: f64) -> Vec<f32> {
     (0..frames)
         .map(|n| {
             let t = n as f64 / f64::from(rate);
-            let sum: f64 =
-                (1..=COUNT).map(|i| (std::f64::consts::TAU * limit * i as f64 / COUNT as f64 * t + i as f64).sin()).sum();
+            let sum: f64 = (1..=COUNT)
+                .map(|i| (std::f64::consts::TAU * limit * i as f64 / COUNT as f64 * t + i as f64).sin())
+                .sum();
             (sum / COUNT as f64) as f32
         })
         .collect()
@@ -87,7 +88,9 @@ fn flac_clips_and_says_so() {
 
 #[test]
 fn resampling_errs_by_less_than_a_millionth() {
-    for (from, to) in [(44_100, 48_000), (48_000, 44_100), (96_000, 44_100), (22_050, 48_000), (44_100, 47_999), (8_000, 44_100)] {
+    for (from, to) in
+        [(44_100, 48_000), (48_000, 44_100), (96_000, 44_100), (22_050, 48_000), (44_100, 47_999), (8_000, 44_100)]
+    {
         let limit = 0.97 * 0.5 * f64::from(from.min(to));
         let frames = from as usize * 2;
         let output = resample(&[sines(frames, from, limit)], from, to).expect("rates").remove(0);
@@ -228,9 +231,8 @@ fn an_unfinished_output_leaves_the_old_one() {
 #[test]
 fn outputs_that_cannot_be_are_refused() {
     let (folder, input) = written("a.wav", b"precious");
-    let refusal = |path: &std::path::Path| {
-        format!("{:#}", Output::create(path, &[&input]).map(|_| ()).expect_err("a refusal"))
-    };
+    let refusal =
+        |path: &std::path::Path| format!("{:#}", Output::create(path, &[&input]).map(|_| ()).expect_err("a refusal"));
     assert!(refusal(&input).contains("the output is the input"));
     assert!(refusal(&folder.path().join(".").join("a.wav")).contains("the output is the input"));
     assert!(refusal(folder.path()).contains("it is a folder"));

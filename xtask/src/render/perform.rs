@@ -71,9 +71,10 @@ pub(super) fn perform(performance: &Performance, clip: &Clip, what: &str) -> Res
                 let mut engine = Engine::new(plan.clone(), performance.randomness);
                 let fed = if performance.keep_latency { frames } else { frames_until(&engine, frames_out as i64) };
                 let planes: Vec<_> = planes.iter().map(Vec::as_slice).collect();
-                let streamed = stream(&mut engine, model.output().channels, &planes, fed, performance.blocks, |_, n| {
-                    progress.advance(n);
-                });
+                let streamed =
+                    stream(&mut engine, model.output().channels, &planes, fed, performance.blocks, |_, n| {
+                        progress.advance(n);
+                    });
                 elapsed += streamed.elapsed;
                 let early = if performance.keep_latency { 0 } else { (-streamed.first_frame) as usize };
                 outputs.extend(streamed.channels.into_iter().map(|mut channel| {
@@ -111,12 +112,17 @@ fn group(channels: Vec<Vec<f32>>, reads: usize, method: Method) -> Result<Vec<Ve
     }
     if found % reads != 0 {
         if method.reads_audio() {
-            bail!("the file has {found} channels, the model reads {reads}; give it 1, {reads} or a multiple of {reads}");
+            bail!(
+                "the file has {found} channels, the model reads {reads}; give it 1, {reads} or a multiple of {reads}"
+            );
         }
         bail!("the file has {found} latents, the model reads {reads}; encode with the same model");
     }
     if found / reads > MOST_GROUPS {
-        bail!("the file has {found} channels, that is {} engines of {reads}; at most {MOST_GROUPS} are made", found / reads);
+        bail!(
+            "the file has {found} channels, that is {} engines of {reads}; at most {MOST_GROUPS} are made",
+            found / reads
+        );
     }
     let mut channels = channels.into_iter();
     Ok((0..found / reads).map(|_| channels.by_ref().take(reads).collect()).collect())

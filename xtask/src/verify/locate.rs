@@ -133,3 +133,57 @@ impl fmt::Display for Place {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use runnel::graph::{Conv1d, Graph, Op};
+    use runnel::rewrite::rewrite_graph;
+    use runnel::{Randomness, Tensor};
+
+    use super::*;
+    use crate::offline::OfflineMethod;
+
+    /// Two centred convolutions and a residual; the second's middle tap is `tap`.
+    fn graph(tap: f32) -> Graph {
+        let conv = |taps: Vec<f32>| {
+            let weight = Arc::new(Tensor::new([1, 1, taps.len()], taps));
+            Op::Conv1d(Conv1d { weight, bias: None, stride: 1, dilation: 1, left_padding: 1, groups: 1 })
+        };
+        let mut graph = Graph::new(1);
+        let first = graph.push("first", conv(vec![0.2, 0.5, -0.3]), &[0]).expect("a node");
+        let second = graph.push("second", conv(vec![0.1, tap, 0.4]), &[first]).expect("a node");
+        graph.push("sum", Op::Add, &[first, second]).expect("a node");
+        graph
+    }
+
+    fn checked(stream_tap: f32, trained_tap: f32) -> (Outcome, Option<Place>) {
+        let stream = rewrite_graph(&graph(stream_tap)).expect("a stream");
+        let offline = OfflineMethod::new(graph(trained_tap), &stream);
+        let signal = crate::synth::test_signal(3000, 1, 1);
+        let input = [signal[0].as_slice()];
+        let check = Check { stream: &stream, offline: &offline, input: &input, randomness: Randomness::Deterministic };
+        let outcome = check.run("checking").expect("an outcome");
+        let place = if outcome.passed() { None } else { locate(&check, &outcome).expect("a plan") };
+        (outcome, place)
+    }
+
+    #[test]
+    fn an_exact_stream_passes() {
+        let (outcome, _) = checked(0.7, 0.7);
+        assert!(outcome.passed(), "{}", outcome.error);
+        assert_eq!(outcome.first_frame, -2);
+        assert_eq!(outcome.frames, 3000 + 2 + 3);
+    }
+
+    #[test]
+    fn a_wrong_node_is_named() {
+        let (outcome, place) = checked(0.7, 0.701);
+        assert!(!outcome.passed());
+        assert!(outcome.differing.is_empty());
+        let place = place.expect("a place");
+        assert_eq!((place.node.as_str(), place.channel), ("second", 0));
+        assert!(place.to_string().contains("from the trained model is second"), "{place}");
+    }
+}
