@@ -191,7 +191,9 @@ pub fn from_bytes(bytes: &[u8]) -> Result<StreamModel, String> {
         (Some(encode), Some(decode)) => {
             let latents = [encode.output().channels, decode.input().channels, header.info.latent_names.len()];
             if latents.iter().any(|&l| l != latents[0]) {
-                return Err(format!("encode makes, decode reads and the header names {latents:?} latents; convert again"));
+                return Err(format!(
+                    "encode makes, decode reads and the header names {latents:?} latents; convert again"
+                ));
             }
             Some(LatentStreams { encode, decode })
         }
@@ -215,7 +217,8 @@ fn weights(file: &SafeTensors<'_>) -> Result<HashMap<String, Weight>, String> {
         if view.dtype() != Dtype::F32 {
             return Err(format!("tensor {name}: {:?}, F32 is needed; convert again", view.dtype()));
         }
-        let values: Vec<_> = view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let values: Vec<_> =
+            view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         if let Some(at) = values.iter().position(|v| !v.is_finite()) {
             return Err(format!("tensor {name}: value {at} is {}; the weights are damaged, convert again", values[at]));
         }

@@ -4,9 +4,7 @@ mod op;
 mod shape;
 pub mod text;
 
-pub use op::{
-    AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, NoiseSynth, Op, Pointwise,
-};
+pub use op::{AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, NoiseSynth, Op, Pointwise};
 
 pub(crate) use shape::infer as infer_shape;
 

@@ -5,13 +5,23 @@ pub mod archive;
 pub mod checkpoint;
 mod error;
 pub mod gin;
+mod literal;
+mod locate;
+mod magic;
 pub mod pickle;
 pub mod rave;
+#[cfg(test)]
+mod sample;
 pub mod script;
+mod tensor;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 pub use error::ImportError;
+use locate::Source;
+
+use crate::model::Model;
 
 /// What a user may choose while importing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -59,7 +69,9 @@ pub type StateDict = BTreeMap<String, Array>;
 ///
 /// # Errors
 /// When it is none of these, or damaged; the message says what was found, and the cure.
-pub fn open(path: &std::path::Path, options: &Options) -> Result<crate::Model, ImportError> {
-    let _ = (path, options);
-    todo!()
+pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
+    match locate::locate(path)? {
+        Source::Run { name, checkpoint, config } => rave::from_run(&name, &checkpoint, &config, options),
+        Source::Export { name, path } => rave::from_export(&name, &path, options),
+    }
 }

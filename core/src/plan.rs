@@ -44,7 +44,9 @@ pub(crate) struct State {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// The caches do not fit.
-    #[error("{node}: its cache would bring the model's memory to {bytes} bytes, more than {limit}; use a shorter receptive field")]
+    #[error(
+        "{node}: its cache would bring the model's memory to {bytes} bytes, more than {limit}; use a shorter receptive field"
+    )]
     TooLarge {
         /// Place in the model.
         node: String,

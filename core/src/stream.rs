@@ -156,6 +156,20 @@ impl StreamGraph {
         (past, samples(timeline.lag()))
     }
 
+    /// Audio samples from the start and from the end of an offline run within which a layer's zero padding is felt in
+    /// the output. Outside them a run on a plain signal and a run on the signal embedded in silence agree.
+    pub fn edge_samples(&self) -> (u64, u64) {
+        let mut clear: Vec<i64> = Vec::with_capacity(self.nodes.len());
+        let mut end: Vec<i64> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let inputs = || node.reads.iter().zip(&node.inputs);
+            clear.push(inputs().map(|(reads, &i)| reads.clear_of(clear[i])).max().unwrap_or(0).max(0));
+            end.push(inputs().map(|(reads, &i)| reads.available(end[i])).min().unwrap_or(0).min(0));
+        }
+        let samples = |frames: i64| (frames * self.output().timeline.step).div_euclid(self.ticks_per_sample()) as u64;
+        (samples(clear[clear.len() - 1]), samples(-end[end.len() - 1]))
+    }
+
     /// Multiply-adds per audio sample of node `id`.
     pub fn macs_per_sample(&self, id: NodeId) -> f64 {
         let node = &self.nodes[id];

@@ -37,10 +37,7 @@ impl Rate {
 
     /// This rate measured in frames of a signal at `input` rate: the rate of one graph after another.
     pub fn after(self, input: Self) -> Option<Self> {
-        Self::reduced(
-            self.numerator.checked_mul(input.numerator)?,
-            self.denominator.checked_mul(input.denominator)?,
-        )
+        Self::reduced(self.numerator.checked_mul(input.numerator)?, self.denominator.checked_mul(input.denominator)?)
     }
 
     fn reduced(numerator: u64, denominator: u64) -> Option<Self> {
@@ -51,7 +48,11 @@ impl Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.denominator == 1 { write!(f, "{}", self.numerator) } else { write!(f, "{}/{}", self.numerator, self.denominator) }
+        if self.denominator == 1 {
+            write!(f, "{}", self.numerator)
+        } else {
+            write!(f, "{}/{}", self.numerator, self.denominator)
+        }
     }
 }
 
@@ -139,10 +140,14 @@ impl Reads {
         self.ranges.iter().enumerate().filter_map(first).min().unwrap_or(i64::MAX)
     }
 
-    /// Frames after which the phase and the input frame repeat, for an input that repeats every `period` frames.
-    pub fn period(&self, period: u64) -> Option<u64> {
-        let turns = period / gcd(self.stride as u64, period);
-        turns.checked_mul(self.phases as u64)
+    /// The first frame from which on no input frame before `input_frame` is read.
+    pub fn clear_of(&self, input_frame: i64) -> i64 {
+        let first = |(phase, range): (usize, &Option<(i64, i64)>)| {
+            let (oldest, _) = (*range)?;
+            let last_unclear = (input_frame - 1 - oldest).div_euclid(self.stride);
+            Some(last_unclear * self.phases + phase as i64 - self.shift + 1)
+        };
+        self.ranges.iter().enumerate().filter_map(first).max().unwrap_or(i64::MIN)
     }
 
     fn last_of_each_phase(&self, end: i64) -> impl Iterator<Item = (i64, (i64, i64))> {
@@ -236,7 +241,9 @@ mod tests {
 
     #[test]
     fn available_and_required_are_inverse() {
-        for reads in [Reads::same(), Reads::strided(3, -4, 2), Reads::strided(2, 5, 9), Reads::repeated(5), transposed()] {
+        for reads in
+            [Reads::same(), Reads::strided(3, -4, 2), Reads::strided(2, 5, 9), Reads::repeated(5), transposed()]
+        {
             for end in -20..20 {
                 let required = reads.required(end);
                 let brute = (end - 40..end).filter_map(|n| reads.newest(n)).max().unwrap() + 1;
@@ -246,6 +253,8 @@ mod tests {
                 assert_eq!(reads.available(end), brute, "{reads:?} {end}");
                 let brute = (end..end + 40).filter_map(|n| reads.oldest(n)).min().unwrap();
                 assert_eq!(reads.kept(end), brute, "{reads:?} {end}");
+                let brute = (-300..300).rfind(|&n| reads.oldest(n).is_some_and(|q| q < end)).unwrap() + 1;
+                assert_eq!(reads.clear_of(end), brute, "{reads:?} {end}");
             }
         }
     }

@@ -26,7 +26,7 @@ impl Depends {
 /// The last input frame that each value of the output depends on, for an input of frames `-half .. half`; the values of
 /// frame `n` are reduced to their maximum. Gives the output's first frame and one dependence per frame. Values near
 /// the ends miss what lies outside the input.
-pub fn last_input(graph: &Graph, half: i64) -> (i64, Vec<i64>) {
+pub(crate) fn last_input(graph: &Graph, half: i64) -> (i64, Vec<i64>) {
     let mut signals: Vec<Depends> = Vec::new();
     let mut readers = vec![0usize; graph.nodes().len()];
     for node in graph.nodes() {
@@ -102,7 +102,9 @@ fn depend(op: &Op, n: i64, row: &mut [i64], inputs: &[&Depends]) {
         }
         Op::Add | Op::Mul => {
             for x in inputs {
-                row.iter_mut().enumerate().for_each(|(c, v)| *v = (*v).max(x.at(n, if x.channels == 1 { 0 } else { c })));
+                row.iter_mut()
+                    .enumerate()
+                    .for_each(|(c, v)| *v = (*v).max(x.at(n, if x.channels == 1 { 0 } else { c })));
             }
         }
         Op::Concat => {

@@ -7,7 +7,13 @@ use runnel::{Engine, Graph, Plan};
 use runnel_offline::{Backend, Offline, Signal};
 
 /// The frames a stream gives for `input` (`[channels][frames]`) cut into `blocks`; the first has this index.
-pub fn stream(plan: &Arc<Plan>, input: &[f32], channels: usize, blocks: &[usize], randomness: Randomness) -> (i64, Vec<Vec<f32>>) {
+pub(crate) fn stream(
+    plan: &Arc<Plan>,
+    input: &[f32],
+    channels: usize,
+    blocks: &[usize],
+    randomness: Randomness,
+) -> (i64, Vec<Vec<f32>>) {
     let mut engine = Engine::new(plan.clone(), randomness);
     let first = engine.next_frame();
     let frames = input.len() / channels;
@@ -27,7 +33,14 @@ pub fn stream(plan: &Arc<Plan>, input: &[f32], channels: usize, blocks: &[usize]
 }
 
 /// The offline graph on `input` embedded in silence of `before` frames, then `after`.
-pub fn embedded(graph: &Graph, input: &[f32], channels: usize, before: usize, after: usize, randomness: Randomness) -> Signal {
+pub(crate) fn embedded(
+    graph: &Graph,
+    input: &[f32],
+    channels: usize,
+    before: usize,
+    after: usize,
+    randomness: Randomness,
+) -> Signal {
     let signal = Signal::new(channels, input.to_vec()).embed(before, after);
     Offline::new(graph, Backend::Flex).run(&signal, randomness)
 }

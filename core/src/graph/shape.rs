@@ -162,7 +162,11 @@ fn dims<const N: usize>(weight: &Weight, what: &str) -> Result<[usize; N], Strin
 }
 
 fn vector(weight: &Weight, what: &str, len: usize) -> Result<(), String> {
-    if weight.shape() == [len] { Ok(()) } else { Err(format!("{what} has shape {:?}, [{len}] is needed", weight.shape())) }
+    if weight.shape() == [len] {
+        Ok(())
+    } else {
+        Err(format!("{what} has shape {:?}, [{len}] is needed", weight.shape()))
+    }
 }
 
 fn equal(what: &str, found: usize, needed: usize) -> Result<(), String> {
@@ -193,4 +197,3 @@ fn span(kernel_size: usize, dilation: usize, left: i64) -> Result<(), String> {
         Err(format!("kernel_size {kernel_size}, dilation {dilation}, left {left} reach beyond {LIMIT} frames"))
     }
 }
-

@@ -1,6 +1,6 @@
 //! What can be wrong with a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::graph::GraphError;
 
@@ -34,4 +34,21 @@ pub enum ImportError {
     /// The model's parts do not fit together.
     #[error("{0}")]
     Graph(#[from] GraphError),
+}
+
+impl ImportError {
+    /// The operating system refused `path`.
+    pub fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    /// Something at `place` is damaged or hostile.
+    pub fn malformed(place: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Malformed { place: place.into(), reason: reason.into() }
+    }
+
+    /// The file is sound, but not what is needed.
+    pub fn unknown(found: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self::Unknown { found: found.into(), cure: cure.into() }
+    }
 }

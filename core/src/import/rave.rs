@@ -1,1 +1,189 @@
-//! RAVE: the only place that knows its names and hyper-parameters.
+//! RAVE: the only place that knows its names and hyper-parameters (Caillon & Esling, *RAVE: A variational autoencoder for
+//! fast and high-quality neural audio synthesis*, 2021).
+//!
+//! Run folders and exports are read into the same description, from which the graphs are built.
+
+mod decode;
+mod description;
+mod encode;
+mod export;
+mod latents;
+mod layers;
+mod noise;
+mod run;
+mod weights;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use description::{Description, Generation, Input, Latents, Layer};
+use sha2::{Digest, Sha256};
+
+use super::{ImportError, Options, checkpoint, gin, script};
+use crate::graph::{Graph, Op};
+use crate::model::{Info, Latent, Model, Provenance};
+use weights::malformed;
+
+/// The model of a training checkpoint and the configuration its run wrote.
+///
+/// # Errors
+/// Names the key or binding that is missing, damaged, or contradicts another.
+pub fn from_run(
+    name: &str,
+    checkpoint_path: &Path,
+    config_path: &Path,
+    options: &Options,
+) -> Result<Model, ImportError> {
+    let config = gin::read(config_path)?;
+    let checkpoint = checkpoint::read_where(checkpoint_path, belongs_to_the_model)?;
+    let mut state = checkpoint.state;
+    if options.ema {
+        let Some(averages) = checkpoint.ema else {
+            return Err(ImportError::Unknown {
+                found: format!("{} holds no averaged weights", checkpoint_path.display()),
+                cure: "import it without averaging; only runs with an EMA callback have them".into(),
+            });
+        };
+        state.extend(averages);
+    }
+    let description = run::describe(state, &config)?;
+    model(&description, options, name, checkpoint_path)
+}
+
+/// Leaves out what only training needs.
+fn belongs_to_the_model(key: &str) -> bool {
+    !["discriminator.", "audio_distance.", "multiband_audio_distance."].iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// The model of a TorchScript export, streaming or not.
+///
+/// # Errors
+/// When the archive is damaged or holds no RAVE 2 model; names the place.
+pub fn from_export(name: &str, path: &Path, options: &Options) -> Result<Model, ImportError> {
+    if options.ema {
+        return Err(ImportError::Unknown {
+            found: format!("{} is an export, which holds one set of weights", path.display()),
+            cure: "import it without averaging, or import the training run instead".into(),
+        });
+    }
+    let description = export::describe(&script::read(path)?)?;
+    model(&description, options, name, path)
+}
+
+fn model(description: &Description, options: &Options, name: &str, source: &Path) -> Result<Model, ImportError> {
+    let kept = latents::kept(description, options.latents)?;
+    let encode = encode::encode(description, kept)?;
+    let decode = decode::decode(description, kept)?;
+    let forward = encode.then("latents", &decode)?;
+    let info = Info {
+        name: name.into(),
+        description: describe(description, &encode),
+        sampling_rate: description.sampling_rate,
+        latent_names: (1..=encode.output().channels).map(|i| format!("latent {i}")).collect(),
+        provenance: Provenance {
+            source: source.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
+            sha256: sha256(source)?,
+            converter: format!("runnel {}", env!("CARGO_PKG_VERSION")),
+        },
+    };
+    Ok(Model { forward, latent: Some(Latent { encode, decode }), info })
+}
+
+/// What was found, in one line.
+fn describe(description: &Description, encode: &Graph) -> String {
+    let uses = |op: fn(&Op) -> bool| description.encoder.iter().chain(&description.decoder).any(|l| l.uses(op));
+    let snake = uses(|op| matches!(op, Op::Snake { .. }));
+    let adain = uses(|op| matches!(op, Op::AdaIn { .. }));
+    let family = match description.generation {
+        Generation::V1 => "RAVE v1",
+        Generation::V2 if snake && adain => "RAVE v3",
+        Generation::V2 => "RAVE v2",
+    };
+    let latents = encode.output().channels;
+    let mut parts = vec![family.to_string()];
+    let mut flag = |on: bool, word: &str| {
+        if on {
+            parts.push(word.into());
+        }
+    };
+    flag(is_causal(&description.encoder), "causal");
+    flag(family != "RAVE v3" && snake, "snake");
+    flag(family != "RAVE v3" && adain, "adain");
+    flag(matches!(description.input, Input::Mel(_)), "mel input");
+    flag(matches!(description.input, Input::Raw), "raw input");
+    flag(description.output.is_none(), "raw output");
+    flag(description.head.has_noise(), "noise");
+    match description.channels {
+        1 => parts.push("mono".into()),
+        2 => parts.push("stereo".into()),
+        n => parts.push(format!("{n} channels")),
+    }
+    parts.push(format!("{} Hz", description.sampling_rate));
+    let rate = encode.output().rate;
+    parts.push(match rate.numerator() {
+        1 => format!("ratio {}", rate.denominator()),
+        _ => format!("ratio {}/{}", rate.denominator(), rate.numerator()),
+    });
+    parts.push(match &description.latents {
+        Latents::Variational { mean, .. } => format!("{latents} of {} latents", mean.len()),
+        Latents::Discrete { codebooks } => format!("{latents} codebooks of {}", codebooks.shape()[1]),
+        Latents::Wasserstein => format!("{latents} latents (wasserstein)"),
+        Latents::Spherical => format!("{latents} angles (spherical)"),
+    });
+    parts.extend(description.remarks.iter().cloned());
+    parts.join(", ")
+}
+
+/// Channels that the first of `layers`, which stands at `place`, reads.
+fn input_width(layers: &[Layer], place: &str) -> Result<usize, ImportError> {
+    match layers.first() {
+        Some(Layer::Op { op: Op::Conv1d(conv), .. }) => Ok(conv.weight.shape()[1].saturating_mul(conv.groups)),
+        Some(Layer::Op { op: Op::Gru(gru), .. }) => Ok(gru.weight_ih.shape()[1]),
+        _ => {
+            let reason = "is neither a convolution nor a recurrent layer; the file is damaged or not of RAVE";
+            Err(malformed(place, reason.into()))
+        }
+    }
+}
+
+/// Whether the waveform's convolution makes an amplitude for each of `rows` channels too.
+fn amplitude_modulation(waveform: &Layer, rows: usize) -> Result<bool, ImportError> {
+    match (waveform, waveform.channels()) {
+        (_, Some(found)) if found == rows => Ok(false),
+        (_, Some(found)) if found == 2 * rows => Ok(true),
+        (Layer::Op { name, .. }, found) => {
+            let reason = format!(
+                "makes {found:?} channels; {rows}, or twice that, are needed for this number of bands and channels"
+            );
+            Err(malformed(name, reason))
+        }
+        _ => Err(malformed("decoder.net", "does not end in a convolution".into())),
+    }
+}
+
+/// Whether the encoder's first convolution reads nothing of the future.
+fn is_causal(encoder: &[Layer]) -> bool {
+    match encoder.first() {
+        Some(Layer::Op { op: Op::Conv1d(conv), .. }) => {
+            let reach = (conv.weight.shape()[2] - 1) * conv.dilation;
+            reach > 0 && conv.left_padding == reach as i64
+        }
+        _ => false,
+    }
+}
+
+fn sha256(path: &Path) -> Result<String, ImportError> {
+    let mut hasher = Sha256::new();
+    let mut file = File::open(path).map_err(|source| ImportError::io(path, source))?;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(ImportError::io(path, error)),
+        }
+    }
+    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -140,9 +140,8 @@ impl PackedConv {
         let width = phase.offsets.len() * self.group_inputs;
         for group in 0..self.groups {
             let columns = group * self.group_inputs..(group + 1) * self.group_inputs;
-            let row = |t: usize, tap: usize| {
-                &input.row((q + t as i64) * self.stride + phase.offsets[tap])[columns.clone()]
-            };
+            let row =
+                |t: usize, tap: usize| &input.row((q + t as i64) * self.stride + phase.offsets[tap])[columns.clone()];
             for panel in 0..self.panels() {
                 let index = group * self.panels() + panel;
                 let bias: [f32; LANES] = phase.bias[index * LANES..][..LANES].try_into().expect("a panel of bias");
@@ -190,12 +189,7 @@ impl PackedConv {
     }
 
     #[inline(always)]
-    fn dot<'a, const FUSED: bool>(
-        &self,
-        phase: &Phase,
-        weights: &[f32],
-        row: impl Fn(usize) -> &'a [f32],
-    ) -> f32 {
+    fn dot<'a, const FUSED: bool>(&self, phase: &Phase, weights: &[f32], row: impl Fn(usize) -> &'a [f32]) -> f32 {
         let mut acc = [0.0; LANES];
         for tap in 0..phase.offsets.len() {
             let weights = &weights[tap * self.group_inputs..][..self.group_inputs];

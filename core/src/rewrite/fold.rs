@@ -55,7 +55,8 @@ pub(super) fn scale_and_offset(norm: &BatchNorm) -> (Vec<f64>, Vec<f64>) {
 fn folded_conv(conv: &Conv1d, norm: &BatchNorm) -> Conv1d {
     let (scale, offset) = scale_and_offset(norm);
     let width = conv.weight.len() / scale.len();
-    let weight = conv.weight.data().iter().enumerate().map(|(i, w)| (f64::from(*w) * scale[i / width]) as f32).collect();
+    let weight =
+        conv.weight.data().iter().enumerate().map(|(i, w)| (f64::from(*w) * scale[i / width]) as f32).collect();
     let bias = (0..scale.len())
         .map(|i| (conv.bias.as_ref().map_or(0.0, |b| f64::from(b.data()[i])) * scale[i] + offset[i]) as f32)
         .collect();

@@ -84,7 +84,9 @@ fn plain(op: &Op) -> StreamOp {
             let (scale, offset) = transfer(statistics);
             StreamOp::ChannelAffine { scale: rounded(&scale), offset: rounded(&offset) }
         }
-        Op::AdaIn { statistics: None } => StreamOp::Pointwise(crate::graph::Pointwise::Affine { scale: 1.0, offset: 0.0 }),
+        Op::AdaIn { statistics: None } => {
+            StreamOp::Pointwise(crate::graph::Pointwise::Affine { scale: 1.0, offset: 0.0 })
+        }
         Op::Pointwise(function) => StreamOp::Pointwise(*function),
         Op::Snake { alpha } => StreamOp::Snake { alpha: alpha.clone() },
         Op::Add => StreamOp::Add,

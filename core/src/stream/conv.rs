@@ -144,8 +144,7 @@ impl CachedConv {
     /// Which input frames a frame reads.
     pub fn reads(&self) -> Reads {
         let taps = self.taps();
-        let mut ranges: Vec<_> =
-            taps.iter().map(|taps| Some((taps.first()?.offset, taps.last()?.offset))).collect();
+        let mut ranges: Vec<_> = taps.iter().map(|taps| Some((taps.first()?.offset, taps.last()?.offset))).collect();
         if ranges.iter().all(Option::is_none) {
             // All weights are zero: the frame is its bias, and comes when the past does.
             ranges[0] = Some((-self.left.abs(), -self.left.abs()));

@@ -23,7 +23,7 @@ impl StreamGraph {
             }
             ids.push(inputs[0]);
         }
-    
+
         Ok(graph)
     }
 }

@@ -203,7 +203,8 @@ impl StreamOp {
             Self::PowerSpectrum { window, hop, left } => {
                 let nonzero = |w: &&f32| **w != 0.0;
                 let skipped = window.data().iter().take_while(|w| !nonzero(w)).count().min(window.len() - 1);
-                let unread = window.data().iter().rev().take_while(|w| !nonzero(w)).count().min(window.len() - 1 - skipped);
+                let unread =
+                    window.data().iter().rev().take_while(|w| !nonzero(w)).count().min(window.len() - 1 - skipped);
                 let left = *left as i64;
                 Reads::strided(*hop, skipped as i64 - left, (window.len() - 1 - unread) as i64 - left)
             }

@@ -1,0 +1,126 @@
+//! What a path leads to: the checkpoint and configuration of a training run, or an export.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::ImportError;
+use super::archive::{self, Format};
+
+/// A model's files.
+#[derive(Debug, PartialEq)]
+pub(super) enum Source {
+    /// A training run.
+    Run { name: String, checkpoint: PathBuf, config: PathBuf },
+    /// A TorchScript export.
+    Export { name: String, path: PathBuf },
+}
+
+/// Folders between a run and its checkpoints: `version_0/checkpoints`, and one to spare.
+const DEPTH: usize = 3;
+/// Most folder entries looked at.
+const ENTRIES: usize = 10_000;
+
+/// Finds the model that `path` leads to, by content rather than by extension.
+///
+/// # Errors
+/// Says what stands there instead.
+pub(super) fn locate(path: &Path) -> Result<Source, ImportError> {
+    let metadata = std::fs::metadata(path).map_err(|error| ImportError::io(path, error))?;
+    if !metadata.is_dir() {
+        return match archive::format(path)? {
+            Format::TorchScript => Ok(Source::Export { name: stem(path), path: path.into() }),
+            Format::Checkpoint => run(path.into()),
+        };
+    }
+    let mut checkpoints = Vec::new();
+    collect(path, DEPTH, &mut ENTRIES.clone(), &mut checkpoints)?;
+    match checkpoints.into_iter().max() {
+        Some((_, checkpoint)) => run(checkpoint),
+        None => Err(ImportError::unknown(
+            format!("{} is a folder without a .ckpt in it", path.display()),
+            "choose a run folder (config.gin and version_0/checkpoints/*.ckpt), a .ckpt, or an exported .ts",
+        )),
+    }
+}
+
+/// A checkpoint and the nearest configuration beside or above it.
+fn run(checkpoint: PathBuf) -> Result<Source, ImportError> {
+    let absolute = std::path::absolute(&checkpoint).map_err(|error| ImportError::io(&checkpoint, error))?;
+    for folder in absolute.ancestors().skip(1).take(DEPTH + 1) {
+        let config = folder.join("config.gin");
+        if config.is_file() {
+            return Ok(Source::Run { name: run_name(folder), checkpoint, config });
+        }
+    }
+    Err(ImportError::unknown(
+        format!("{} has no config.gin beside it, nor in the {DEPTH} folders above", checkpoint.display()),
+        "choose the run folder as training left it, or put its config.gin beside the checkpoint",
+    ))
+}
+
+/// The checkpoints at or below `folder`, each with its time of change: an export takes the newest.
+fn collect(
+    folder: &Path,
+    depth: usize,
+    entries_left: &mut usize,
+    found: &mut Vec<(SystemTime, PathBuf)>,
+) -> Result<(), ImportError> {
+    let fail = |error| ImportError::io(folder, error);
+    for entry in std::fs::read_dir(folder).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        *entries_left = entries_left.checked_sub(1).ok_or_else(|| {
+            let found = format!("{} holds more than {ENTRIES} entries", folder.display());
+            ImportError::unknown(found, "choose the run folder itself, or its .ckpt")
+        })?;
+        let path = entry.path();
+        let Ok(metadata) = std::fs::metadata(&path) else { continue };
+        if metadata.is_dir() && depth > 0 {
+            collect(&path, depth - 1, entries_left, found)?;
+        } else if metadata.is_file() && path.extension().is_some_and(|end| end == "ckpt") {
+            found.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), path));
+        }
+    }
+    Ok(())
+}
+
+/// A run folder's name without the hash that training appends.
+fn run_name(folder: &Path) -> String {
+    let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    match name.rsplit_once('_') {
+        Some((name, hash)) if hash.len() == 10 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => name.into(),
+        _ => name,
+    }
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_without_its_hash() {
+        assert_eq!(run_name(Path::new("/runs/violin_0f4e3a9b21")), "violin");
+        assert_eq!(run_name(Path::new("/runs/violin_test")), "violin_test");
+        assert_eq!(run_name(Path::new("/runs/violin")), "violin");
+    }
+
+    #[test]
+    fn a_checkpoint_finds_the_configuration_above_it() {
+        let root = std::env::temp_dir().join(format!("runnel-locate-{}", std::process::id()));
+        let folder = root.join("violin_0f4e3a9b21/version_0/checkpoints");
+        std::fs::create_dir_all(&folder).unwrap();
+        let checkpoint = folder.join("best.ckpt");
+        std::fs::write(&checkpoint, b"").unwrap();
+        let message = run(checkpoint.clone()).unwrap_err().to_string();
+        assert!(message.contains("has no config.gin"), "{message}");
+        let config = root.join("violin_0f4e3a9b21/config.gin");
+        std::fs::write(&config, "").unwrap();
+        let expected = Source::Run { name: "violin".into(), checkpoint, config };
+        assert_eq!(locate(&root).unwrap(), expected);
+        assert_eq!(locate(&folder).unwrap(), expected);
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+}
