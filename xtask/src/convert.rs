@@ -114,7 +114,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     report::print(&report::facts(&[
         ("found", report.found.to_owned()),
-        ("model", format!("{} nodes, {}weights", report.nodes, report::scaled(report.weights as f64))),
+        ("model", format!("{} nodes, {} weights", report.nodes, report::scaled(report.weights as f64).trim_end())),
         ("latency", report::latency(report.latency_samples, report.sampling_rate)),
         ("wrote", format!("{} ({})", path.display(), report::bytes(report.output_bytes as u64))),
     ]))

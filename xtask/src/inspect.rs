@@ -96,8 +96,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         (
             "weights",
             format!(
-                "{}in {}",
-                report::scaled(crate::convert::weights(&model) as f64),
+                "{}, {}",
+                report::scaled(crate::convert::weights(&model) as f64).trim_end(),
                 report::bytes(stream.weight_bytes)
             ),
         ),
