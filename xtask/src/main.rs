@@ -15,6 +15,7 @@ mod report;
 mod spectrogram;
 mod streaming;
 mod synth;
+mod train_demo;
 mod verify;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ enum Command {
     Verify(verify::Arguments),
     Render(render::Arguments),
     Bundle(bundle::Arguments),
+    TrainDemo(train_demo::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
         Command::Bundle(arguments) => bundle::run(&arguments),
+        Command::TrainDemo(arguments) => train_demo::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,9 +15,9 @@ pub(crate) struct OfflineMethod {
     /// Ticks per frame, as the stream of this method counts them.
     step_in: i64,
     step_out: i64,
-    /// Input frames before and after its own time that an output frame depends on, at most.
-    past: i64,
-    future: i64,
+    /// Input frames from either end within which a layer's zero padding is felt.
+    edges: (i64, i64),
+    hop_ticks: i64,
 }
 
 /// The signal of one node: its first frame's index, and channels.
@@ -33,15 +33,17 @@ impl OfflineMethod {
     pub(crate) fn new(graph: Graph, stream: &StreamGraph) -> Self {
         let (input, output) = (stream.input(), stream.output());
         let hop = hop(&graph) as usize;
-        let frames = |ticks: i64| ticks.max(0) / input.timeline.step + 1 + stream.hop_frames();
+        let frames =
+            |samples: u64| samples as i64 * stream.ticks_per_sample() / input.timeline.step + 1 + stream.hop_frames();
+        let edges = stream.edge_samples();
         Self {
             offline: Offline::new(&graph, Backend::Flex),
             graph,
             hop,
             step_in: input.timeline.step,
             step_out: output.timeline.step,
-            past: frames(output.timeline.past()),
-            future: frames(output.timeline.lag()),
+            edges: (frames(edges.0), frames(edges.1)),
+            hop_ticks: stream.hop_ticks(),
         }
     }
 
@@ -66,8 +68,8 @@ impl OfflineMethod {
         let trace = |node: &StreamNode| {
             let signal = signals[self.graph.find(&node.name)?].take()?;
             let (step, time) = (node.timeline.step, &node.timeline);
-            let sound = (start * self.step_in + time.past()).div_euclid(step) + 1
-                ..(end * self.step_in - time.lag().max(0)).div_euclid(step);
+            let sound = (start * self.step_in + time.past() + self.hop_ticks).div_euclid(step) + 1
+                ..(end * self.step_in - time.lag().max(0) - self.hop_ticks).div_euclid(step);
             let channels = (0..signal.channels).map(|c| signal.row(c).to_vec()).collect();
             Some(Trace { first: signal.first, channels, sound })
         };
@@ -77,8 +79,8 @@ impl OfflineMethod {
     /// The input with the silence around it that output frames `frames` see.
     fn embed(&self, input: &[&[f32]], frames: &Range<i64>) -> Signal {
         let length = input[0].len() as i64;
-        let first = (frames.start * self.step_out).div_euclid(self.step_in) - self.past;
-        let end = (frames.end * self.step_out).div_euclid(self.step_in) + self.future;
+        let first = (frames.start * self.step_out).div_euclid(self.step_in) - self.edges.0;
+        let end = (frames.end * self.step_out).div_euclid(self.step_in) + self.edges.1;
         let before = (-first).max(0) as usize;
         let signal = Signal::new(input.len(), input.concat());
         signal.embed(before.next_multiple_of(self.hop), (end - length).max(0) as usize)

@@ -14,7 +14,7 @@ impl Progress {
     /// A bar for `what`, such as `Rendering`.
     pub(crate) fn new(what: &str, total: usize) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::hidden());
-        if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {percent:>3}% {eta:>4}") {
+        if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {percent:>3}% {eta:>4} {msg}") {
             bar.set_style(style);
         }
         bar.set_prefix(what.to_owned());
@@ -28,6 +28,11 @@ impl Progress {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.inc(steps as u64);
+    }
+
+    /// Shows `text` beside the bar.
+    pub(crate) fn tell(&self, text: &str) {
+        self.bar.set_message(text.to_owned());
     }
 }
 

@@ -98,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let paths = Paths::of(arguments)?;
     let opened = match &paths.model {
         Some(path) => model::open(path)?,
-        None => demo::opened()?,
+        None => demo::demo_model()?,
     };
     let streams = &opened.streams;
     let stream = arguments.method.of(streams)?;

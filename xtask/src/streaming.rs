@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn every_partition_and_the_tail_give_the_same_frames() {
-        let model = demo_model().expect("a model");
+        let model = demo_model().expect("a model").streams;
         let plan = runnel::plan::Plan::new(&model.forward).expect("a plan");
         let latency = model.forward.latency_samples() as i64;
         for frames in [0, 1, 2, 1000] {

@@ -24,7 +24,7 @@ The trained model is run whole, on burn, over the signal embedded in silence. Th
 64, 441, 512 and 2048 frames, with one block, and with random blocks. Checked are `forward`, `encode` and `decode`, \
 with random parts silent and seeded, from the first frame that the stream gives until the signal has left the model:
 
-  error  the largest difference to the trained model; at most 1e-5 (of the peak, where that is above 1)
+  error  the largest difference to the trained model; at most 1e-5 (latents: of their peak, above 1)
   bits   whether all partitions give the same
 
 A checkpoint is judged by its own trained graph, a .runnel file by the trained graph that it describes. If a check \
@@ -135,7 +135,7 @@ fn verify(opened: &Opened, arguments: &Arguments) -> Result<Report> {
             &[("none", Randomness::Deterministic)]
         };
         for &(random_parts, randomness) in modes {
-            let check = Check { stream, offline: &offline, input: &input, randomness };
+            let check = Check { method, stream, offline: &offline, input: &input, randomness };
             let outcome = check.run(&format!("Verifying {method}"))?;
             if !outcome.passed() && first_difference.is_none() {
                 first_difference = locate(&check, &outcome)?;

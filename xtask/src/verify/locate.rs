@@ -143,6 +143,7 @@ mod tests {
     use runnel::{Randomness, Tensor};
 
     use super::*;
+    use crate::model::Method;
     use crate::offline::OfflineMethod;
 
     /// Two centred convolutions and a residual; the second's middle tap is `tap`.
@@ -163,7 +164,13 @@ mod tests {
         let offline = OfflineMethod::new(graph(trained_tap), &stream);
         let signal = crate::synth::test_signal(3000, 1, 1);
         let input = [signal[0].as_slice()];
-        let check = Check { stream: &stream, offline: &offline, input: &input, randomness: Randomness::Deterministic };
+        let check = Check {
+            method: Method::Forward,
+            stream: &stream,
+            offline: &offline,
+            input: &input,
+            randomness: Randomness::Deterministic,
+        };
         let outcome = check.run("checking").expect("an outcome");
         let place = if outcome.passed() { None } else { locate(&check, &outcome).expect("a plan") };
         (outcome, place)
