@@ -140,10 +140,14 @@ impl Reads {
         self.ranges.iter().enumerate().filter_map(first).min().unwrap_or(i64::MAX)
     }
 
-    /// Frames after which the phase and the input frame repeat, for an input that repeats every `period` frames.
-    pub fn period(&self, period: u64) -> Option<u64> {
-        let turns = period / gcd(self.stride as u64, period);
-        turns.checked_mul(self.phases as u64)
+    /// The first frame from which on no input frame before `input_frame` is read.
+    pub fn clear_of(&self, input_frame: i64) -> i64 {
+        let first = |(phase, range): (usize, &Option<(i64, i64)>)| {
+            let (oldest, _) = (*range)?;
+            let last_unclear = (input_frame - 1 - oldest).div_euclid(self.stride);
+            Some(last_unclear * self.phases + phase as i64 - self.shift + 1)
+        };
+        self.ranges.iter().enumerate().filter_map(first).max().unwrap_or(i64::MIN)
     }
 
     fn last_of_each_phase(&self, end: i64) -> impl Iterator<Item = (i64, (i64, i64))> {
@@ -249,6 +253,8 @@ mod tests {
                 assert_eq!(reads.available(end), brute, "{reads:?} {end}");
                 let brute = (end..end + 40).filter_map(|n| reads.oldest(n)).min().unwrap();
                 assert_eq!(reads.kept(end), brute, "{reads:?} {end}");
+                let brute = (-300..300).rfind(|&n| reads.oldest(n).is_some_and(|q| q < end)).unwrap() + 1;
+                assert_eq!(reads.clear_of(end), brute, "{reads:?} {end}");
             }
         }
     }

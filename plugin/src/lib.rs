@@ -1,1 +1,171 @@
-//! The plugin.
+//! The plugin: the edge to the host, and nothing else.
+//!
+//! The [`loader`] reads models on its own thread and hands each one over as a [`audio::Stage`]; the [`audio::AudioPath`]
+//! plays it; [`hosted`] and [`resample`] bring a model to the host's rate and channels; [`host`] holds what the framework
+//! needs against its own defects.
+
+pub mod audio;
+#[cfg(test)]
+mod clap_tests;
+pub mod delay;
+#[cfg(feature = "editor")]
+pub mod editor;
+pub mod host;
+pub mod hosted;
+pub mod loader;
+pub mod params;
+pub mod resample;
+#[cfg(test)]
+mod test_models;
+
+use std::sync::Arc;
+
+use nice_plug::prelude::*;
+
+use audio::{AudioPath, Controls};
+use hosted::{CHUNK, Format};
+use loader::Loader;
+use params::RunnelParams;
+
+/// The plugin as the framework sees it.
+pub struct Runnel {
+    params: Arc<RunnelParams>,
+    loader: Arc<Loader>,
+    path: AudioPath,
+    /// The latency that the host was last told.
+    told_latency: usize,
+    mix: Vec<f32>,
+    input_gain: Vec<f32>,
+    output_gain: Vec<f32>,
+}
+
+impl Default for Runnel {
+    fn default() -> Self {
+        let params = Arc::new(RunnelParams::default());
+        let (loader, exchange) = Loader::new(params.clone());
+        let format = Format { sampling_rate: 48_000, inputs: 2, outputs: 2 };
+        Self {
+            params,
+            loader,
+            path: AudioPath::new(format, exchange),
+            told_latency: 0,
+            mix: vec![0.0; CHUNK],
+            input_gain: vec![0.0; CHUNK],
+            output_gain: vec![0.0; CHUNK],
+        }
+    }
+}
+
+impl Drop for Runnel {
+    fn drop(&mut self) {
+        self.loader.stop();
+    }
+}
+
+impl Plugin for Runnel {
+    const NAME: &'static str = "Runnel";
+    const VENDOR: &'static str = "Runnel";
+    const URL: &'static str = "";
+    const EMAIL: &'static str = "";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2, 2), layout(1, 1), layout(1, 2)];
+
+    #[cfg(feature = "editor")]
+    type Editor = nice_plug_egui::EguiEditor<editor::EditorApp>;
+    #[cfg(not(feature = "editor"))]
+    type Editor = ();
+    type SysExMessage = ();
+    type BackgroundTask = ();
+
+    fn params(&self) -> Arc<dyn Params> {
+        self.params.clone()
+    }
+
+    #[cfg(feature = "editor")]
+    fn editor(&mut self, _: AsyncExecutor<Self>) -> Option<Self::Editor> {
+        editor::editor(self.params.clone(), self.loader.clone())
+    }
+
+    fn activate(
+        &mut self,
+        layout: &AudioIOLayout,
+        config: &BufferConfig,
+        context: &mut impl ActivateContext<Self>,
+    ) -> bool {
+        let channels = |port: Option<NonZeroU32>| port.map_or(0, |c| c.get() as usize);
+        let format = Format {
+            sampling_rate: config.sample_rate.round() as u32,
+            inputs: channels(layout.main_input_channels),
+            outputs: channels(layout.main_output_channels),
+        };
+        if !hosted::RATES.contains(&format.sampling_rate) || format.inputs == 0 {
+            return false;
+        }
+        self.loader.start();
+        self.path.set_randomness(self.params.randomness());
+        self.path.install(self.loader.activate(format));
+        self.told_latency = self.path.latency_samples();
+        context.set_latency_samples(self.told_latency as u32);
+        true
+    }
+
+    fn reset(&mut self) {
+        self.path.reset();
+    }
+
+    fn process(
+        &mut self,
+        buffer: &mut Buffer,
+        _: &mut AuxiliaryBuffers,
+        context: &mut impl ProcessContext<Self>,
+    ) -> ProcessStatus {
+        self.path.set_randomness(self.params.randomness());
+        let samples = buffer.samples();
+        let channels = buffer.as_slice();
+        for start in (0..samples).step_by(CHUNK) {
+            let range = start..samples.min(start + CHUNK);
+            let frames = range.len();
+            self.params.mix.smoothed.next_block(&mut self.mix, frames);
+            self.params.input_gain.smoothed.next_block(&mut self.input_gain, frames);
+            self.params.output_gain.smoothed.next_block(&mut self.output_gain, frames);
+            let controls = Controls {
+                mix: &self.mix[..frames],
+                input_gain: &self.input_gain[..frames],
+                output_gain: &self.output_gain[..frames],
+                bypassed: self.params.bypass.value(),
+            };
+            self.path.process(channels, range, controls);
+        }
+        let latency = self.path.latency_samples();
+        if latency != self.told_latency {
+            self.told_latency = latency;
+            host::tell_latency(context, latency as u32);
+        }
+        self.path.tail_samples().map_or(ProcessStatus::KeepAlive, ProcessStatus::Tail)
+    }
+}
+
+impl ClapPlugin for Runnel {
+    const CLAP_ID: &'static str = "org.runnel.runnel";
+    const CLAP_DESCRIPTION: Option<&'static str> = Some("Plays trained convolutional audio models as exact streams");
+    const CLAP_MANUAL_URL: Option<&'static str> = None;
+    const CLAP_SUPPORT_URL: Option<&'static str> = None;
+    const CLAP_FEATURES: &'static [ClapFeature] =
+        &[ClapFeature::AudioEffect, ClapFeature::Stereo, ClapFeature::Mono, ClapFeature::Custom("runnel:neural")];
+}
+
+impl Vst3Plugin for Runnel {
+    const VST3_CLASS_ID: [u8; 16] = *b"RunnelModelPlay1";
+    const VST3_SUBCATEGORIES: &'static [Vst3SubCategory] = &[Vst3SubCategory::Fx, Vst3SubCategory::Stereo];
+}
+
+const fn layout(inputs: u32, outputs: u32) -> AudioIOLayout {
+    AudioIOLayout {
+        main_input_channels: NonZeroU32::new(inputs),
+        main_output_channels: NonZeroU32::new(outputs),
+        ..AudioIOLayout::const_default()
+    }
+}
+
+nice_export_clap!(Runnel);
+nice_export_vst3!(Runnel);

@@ -17,7 +17,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn audio_allocates_nothing(graph in strategy::graph(), seed in any::<u64>(), blocks in strategy::partition(5000)) {
+    fn audio_allocates_nothing(strategy::Case(graph) in strategy::graph(), seed in any::<u64>(), blocks in strategy::partition(5000)) {
         let channels = graph.input().channels;
         let input = strategy::signal(channels, 5000, seed);
         let plan = Plan::new(&rewrite_graph(&graph).unwrap()).unwrap();

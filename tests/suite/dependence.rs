@@ -26,7 +26,7 @@ impl Depends {
 /// The last input frame that each value of the output depends on, for an input of frames `-half .. half`; the values of
 /// frame `n` are reduced to their maximum. Gives the output's first frame and one dependence per frame. Values near
 /// the ends miss what lies outside the input.
-pub fn last_input(graph: &Graph, half: i64) -> (i64, Vec<i64>) {
+pub(crate) fn last_input(graph: &Graph, half: i64) -> (i64, Vec<i64>) {
     let mut signals: Vec<Depends> = Vec::new();
     let mut readers = vec![0usize; graph.nodes().len()];
     for node in graph.nodes() {

@@ -1,6 +1,7 @@
 //! Generated graphs, signals and partitions. A graph is a list of layers with random weights; layers that do not fit
 //! where they stand are bent until they do, so that every list is a graph and shrinking just drops layers.
 
+use std::fmt;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -9,7 +10,7 @@ use runnel::{Tensor, Weight};
 
 /// A convolution; its groups divide the channels it meets.
 #[derive(Clone, Debug)]
-pub struct Conv {
+pub(crate) struct Conv {
     out: usize,
     kernel_size: usize,
     dilation: usize,
@@ -23,7 +24,7 @@ pub struct Conv {
 
 /// One generated layer.
 #[derive(Clone, Debug)]
-pub enum Layer {
+pub(crate) enum Layer {
     Conv(Conv, usize),
     Transposed {
         out: usize,
@@ -91,14 +92,24 @@ fn layer() -> impl Strategy<Value = Layer> {
     ]
 }
 
-/// A graph of up to eight layers, and the recipe it was made by.
-pub fn graph() -> impl Strategy<Value = Graph> {
+/// A generated graph; a failing test prints its text form.
+#[derive(Clone)]
+pub(crate) struct Case(pub(crate) Graph);
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n{}", self.0)
+    }
+}
+
+/// A graph of up to eight layers.
+pub(crate) fn graph() -> impl Strategy<Value = Case> {
     (1..4usize, prop::collection::vec(layer(), 1..8), any::<u64>())
-        .prop_map(|(channels, layers, seed)| build(channels, &layers, seed))
+        .prop_map(|(channels, layers, seed)| Case(build(channels, &layers, seed)))
 }
 
 /// Block lengths that cover `frames`.
-pub fn partition(frames: usize) -> impl Strategy<Value = Vec<usize>> {
+pub(crate) fn partition(frames: usize) -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(prop_oneof![Just(1usize), Just(7), 1..70usize, Just(0)], 1..40).prop_map(move |mut blocks| {
         let mut left = frames;
         for block in &mut blocks {
@@ -111,7 +122,7 @@ pub fn partition(frames: usize) -> impl Strategy<Value = Vec<usize>> {
 }
 
 /// Uniform noise in [−1, 1), `[channels][frames]`.
-pub fn signal(channels: usize, frames: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn signal(channels: usize, frames: usize, seed: u64) -> Vec<f32> {
     let mut random = Random(seed | 1);
     (0..channels * frames).map(|_| random.uniform()).collect()
 }
@@ -150,7 +161,8 @@ impl Builder {
             Layer::Subpixel(conv, factor) => {
                 if self.up * factor <= MOST {
                     self.up *= factor;
-                    let wide = Conv { out: conv.out * factor, ..conv.clone() };
+                    let each = if conv.grouped { self.channels() } else { conv.out };
+                    let wide = Conv { out: each * factor, ..conv.clone() };
                     self.conv(&wide, 1);
                     self.push(Op::DepthToTime { factor: *factor }, &[self.at]);
                 }
@@ -206,7 +218,7 @@ impl Builder {
                 }
             }
             Layer::Gated(f, g) => {
-                let f = self.branch(x, &Conv { out: g.out, ..f.clone() });
+                let f = self.branch(x, &Conv { out: g.out, grouped: g.grouped, ..f.clone() });
                 self.push(Op::Pointwise(Pointwise::Tanh), &[f]);
                 let f = self.at;
                 let g = self.branch(x, g);
@@ -219,7 +231,7 @@ impl Builder {
                 self.mix();
             }
             Layer::Loudness(f, g) => {
-                let (f, g) = (self.branch(x, f), self.branch(x, &Conv { out: 1, ..g.clone() }));
+                let (f, g) = (self.branch(x, f), self.branch(x, &Conv { out: 1, grouped: false, ..g.clone() }));
                 self.push(Op::Mul, &[f, g]);
             }
             Layer::Gru(hidden) => {

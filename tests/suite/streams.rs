@@ -7,7 +7,7 @@ use runnel::{Engine, Graph, Plan};
 use runnel_offline::{Backend, Offline, Signal};
 
 /// The frames a stream gives for `input` (`[channels][frames]`) cut into `blocks`; the first has this index.
-pub fn stream(
+pub(crate) fn stream(
     plan: &Arc<Plan>,
     input: &[f32],
     channels: usize,
@@ -33,7 +33,7 @@ pub fn stream(
 }
 
 /// The offline graph on `input` embedded in silence of `before` frames, then `after`.
-pub fn embedded(
+pub(crate) fn embedded(
     graph: &Graph,
     input: &[f32],
     channels: usize,

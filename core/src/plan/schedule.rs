@@ -140,12 +140,21 @@ impl Schedule {
         capacities
     }
 
-    /// Input frames of silence after which every ring holds nothing but the response to silence.
+    /// Input frames of silence after which every ring, empty before, holds nothing but the response to silence.
     pub(crate) fn warm_up(&self, stream: &StreamGraph, rings: &[Ring]) -> i64 {
+        // An engine that starts empty one hop after the signal has, of each node, no frame that is clear of the start
+        // before this one; everything repeats every hop, so it may start whole hops earlier.
+        let mut clear = self.ends(self.hop_frames);
+        for (id, node) in self.nodes.iter().enumerate() {
+            for (reads, &input) in node.reads.iter().zip(&node.inputs) {
+                clear[id] = clear[id].max(reads.clear_of(clear[input]));
+            }
+        }
         let ends = self.ends(0);
-        let oldest =
-            stream.nodes().iter().zip(&ends).zip(rings).map(|((n, end), ring)| n.timeline.since(end - ring.frames()));
-        let ticks = -oldest.min().unwrap_or(0) + stream.hop_ticks();
-        (ticks / self.step_in + 1).max(1)
+        let hops = stream.nodes().iter().zip(rings).enumerate().map(|(id, (node, ring))| {
+            let late = (clear[id] - ends[id] + ring.frames()) * node.timeline.step;
+            -(-late).div_euclid(stream.hop_ticks())
+        });
+        (hops.max().unwrap_or(0) - 1).max(0) * self.hop_frames
     }
 }

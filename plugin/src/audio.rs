@@ -1,0 +1,294 @@
+//! The audio path: dry and wet aligned to the sample, gains, bypass, and the change from one model to the next. Nothing
+//! here allocates, frees, locks or calls the system once it is made.
+
+use std::ops::Range;
+
+use rtrb::{Consumer, Producer};
+use runnel::Randomness;
+
+use crate::delay::Delay;
+use crate::hosted::{CHUNK, Format, HostedModel, LoadedModel};
+
+/// How long a bypass or a change of models takes to fade.
+const FADE_SECONDS: f32 = 0.02;
+
+/// What the player's hands ask for, one value per frame of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub struct Controls<'a> {
+    /// 0 is the input, 1 is the model.
+    pub mix: &'a [f32],
+    /// Gain of what the model hears; the dry signal does not pass it.
+    pub input_gain: &'a [f32],
+    /// Gain of the mix.
+    pub output_gain: &'a [f32],
+    /// The input, late by the latency and otherwise untouched.
+    pub bypassed: bool,
+}
+
+/// A model, or none, with the dry signal aligned to it.
+#[derive(Debug)]
+pub struct Stage {
+    serial: u64,
+    format: Format,
+    model: Option<HostedModel>,
+    dry: Vec<Delay>,
+    heard: Vec<Vec<f32>>,
+    wet: Vec<Vec<f32>>,
+}
+
+/// The ends of the two queues between the audio thread and the loader.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Stages to play.
+    pub incoming: Consumer<Box<Stage>>,
+    /// Stages to drop elsewhere.
+    pub retired: Producer<Box<Stage>>,
+}
+
+/// Everything between the host's input and its output.
+#[derive(Debug)]
+pub struct AudioPath {
+    current: Box<Stage>,
+    change: Option<Change>,
+    /// A stage that found the queue to the loader full.
+    waiting: Option<Box<Stage>>,
+    exchange: Exchange,
+    randomness: Randomness,
+    bypass: Fade,
+    bypass_ramp: Vec<f32>,
+    input: Vec<Vec<f32>>,
+    output: Vec<Vec<f32>>,
+    next_output: Vec<Vec<f32>>,
+}
+
+/// A change to another stage. It plays along unheard until its own latency has passed, so that the fade finds signal on
+/// both sides.
+#[derive(Debug)]
+struct Change {
+    stage: Box<Stage>,
+    unheard_samples: usize,
+    fade: Fade,
+}
+
+impl Stage {
+    /// A stage of `model`, or without one: then only the dry signal, not delayed. Stages of a higher `serial` are newer.
+    pub fn new(serial: u64, format: Format, model: Option<&LoadedModel>) -> Self {
+        let model = model.map(|m| HostedModel::new(m, format));
+        let latency_samples = model.as_ref().map_or(0, HostedModel::latency_samples);
+        Self {
+            serial,
+            format,
+            model,
+            dry: (0..format.inputs).map(|_| Delay::new(latency_samples)).collect(),
+            heard: vec![vec![0.0; CHUNK]; format.inputs],
+            wet: vec![vec![0.0; CHUNK]; format.outputs],
+        }
+    }
+
+    /// Samples by which both wet and dry come late.
+    pub fn latency_samples(&self) -> usize {
+        self.model.as_ref().map_or(0, HostedModel::latency_samples)
+    }
+
+    fn reset(&mut self) {
+        self.dry.iter_mut().for_each(Delay::reset);
+        if let Some(model) = &mut self.model {
+            model.reset();
+        }
+    }
+
+    fn set_randomness(&mut self, randomness: Randomness) {
+        if let Some(model) = &mut self.model {
+            model.set_randomness(randomness);
+        }
+    }
+
+    fn process(&mut self, input: &[Vec<f32>], bypass: &[f32], controls: Controls, output: &mut [Vec<f32>]) {
+        let frames = bypass.len();
+        if let Some(model) = &mut self.model {
+            for (heard, input) in self.heard.iter_mut().zip(input) {
+                (0..frames).for_each(|i| heard[i] = normal_or_zero(input[i] * controls.input_gain[i]));
+            }
+            model.process(&self.heard, &mut self.wet, frames);
+        }
+        // The delayed input goes to the outputs first; a second output of one input is its copy.
+        for (channel, out) in output.iter_mut().enumerate() {
+            if let Some(delay) = self.dry.get_mut(channel) {
+                (0..frames).for_each(|i| out[i] = delay.next(input[channel][i]));
+            }
+        }
+        if let ([_], [first, second]) = (&self.dry[..], &mut *output) {
+            second[..frames].copy_from_slice(&first[..frames]);
+        }
+        for (out, wet) in output.iter_mut().zip(&self.wet) {
+            for i in 0..frames {
+                let (dry, mix) = (out[i], if self.model.is_some() { controls.mix[i] } else { 0.0 });
+                let mixed = (dry * (1.0 - mix) + wet[i] * mix) * controls.output_gain[i];
+                out[i] = mixed * (1.0 - bypass[i]) + dry * bypass[i];
+            }
+        }
+    }
+}
+
+impl AudioPath {
+    /// A path without a model.
+    pub fn new(format: Format, exchange: Exchange) -> Self {
+        let mut path = Self {
+            current: Box::new(Stage::new(0, format, None)),
+            change: None,
+            waiting: None,
+            exchange,
+            randomness: Randomness::Deterministic,
+            bypass: Fade::anywhere(format.sampling_rate),
+            bypass_ramp: vec![0.0; CHUNK],
+            input: vec![],
+            output: vec![],
+            next_output: vec![],
+        };
+        path.install(Box::new(Stage::new(0, format, None)));
+        path
+    }
+
+    /// Plays `stage` from the next block on, without a fade, and forgets what came before. Not for the audio thread: what
+    /// was played until now is dropped here.
+    pub fn install(&mut self, mut stage: Box<Stage>) {
+        while self.exchange.incoming.pop().is_ok() {}
+        (self.change, self.waiting) = (None, None);
+        let format = stage.format;
+        stage.set_randomness(self.randomness);
+        self.current = stage;
+        self.bypass = Fade::anywhere(format.sampling_rate);
+        self.input = vec![vec![0.0; CHUNK]; format.inputs];
+        self.output = vec![vec![0.0; CHUNK]; format.outputs];
+        self.next_output = self.output.clone();
+    }
+
+    /// Forgets what was played, as when the transport jumps.
+    pub fn reset(&mut self) {
+        if let Some(change) = self.change.take() {
+            self.finish(change.stage);
+        }
+        self.current.reset();
+        self.bypass = Fade::anywhere(self.current.format.sampling_rate);
+    }
+
+    /// Samples by which the output comes late. Changes when another model has faded in.
+    pub fn latency_samples(&self) -> usize {
+        self.current.latency_samples()
+    }
+
+    /// Samples after the last of the input that it still sounds; `None` without end.
+    pub fn tail_samples(&self) -> Option<u32> {
+        self.current.model.as_ref().map_or(Some(0), HostedModel::tail_samples)
+    }
+
+    /// What the models' random parts draw from.
+    pub fn set_randomness(&mut self, randomness: Randomness) {
+        if self.randomness != randomness {
+            self.randomness = randomness;
+            self.current.set_randomness(randomness);
+            if let Some(change) = &mut self.change {
+                change.stage.set_randomness(randomness);
+            }
+        }
+    }
+
+    /// Plays the frames `range`, at most [`CHUNK`], of the host's channels in place. There are as many channels as
+    /// outputs; the inputs lie in the first of them.
+    pub fn process(&mut self, channels: &mut [&mut [f32]], range: Range<usize>, controls: Controls) {
+        self.exchange_stages();
+        let frames = range.len();
+        for (input, channel) in self.input.iter_mut().zip(&*channels) {
+            input.iter_mut().zip(&channel[range.clone()]).for_each(|(x, &sample)| *x = normal_or_zero(sample));
+        }
+        let bypass = &mut self.bypass_ramp[..frames];
+        bypass.fill_with(|| self.bypass.toward(controls.bypassed));
+        self.current.process(&self.input, bypass, controls, &mut self.output);
+        if let Some(change) = &mut self.change {
+            change.stage.process(&self.input, bypass, controls, &mut self.next_output);
+            for i in 0..frames {
+                if change.unheard_samples > 0 {
+                    change.unheard_samples -= 1;
+                    continue;
+                }
+                let new = change.fade.toward(true);
+                for (out, next) in self.output.iter_mut().zip(&self.next_output) {
+                    out[i] = out[i] * (1.0 - new) + next[i] * new;
+                }
+            }
+        }
+        for (channel, output) in channels.iter_mut().zip(&self.output) {
+            channel[range.clone()].copy_from_slice(&output[..frames]);
+        }
+        if let Some(change) = self.change.take_if(|c| c.fade.is_over()) {
+            self.finish(change.stage);
+        }
+    }
+
+    /// Sends back what is no longer played, and takes what is newer than the stage that plays.
+    fn exchange_stages(&mut self) {
+        self.retire();
+        while self.change.is_none() && self.waiting.is_none() {
+            let Ok(mut stage) = self.exchange.incoming.pop() else { return };
+            if stage.format == self.current.format && stage.serial > self.current.serial {
+                stage.set_randomness(self.randomness);
+                let (unheard_samples, fade) = (stage.latency_samples(), Fade::at(0.0, stage.format.sampling_rate));
+                self.change = Some(Change { stage, unheard_samples, fade });
+            } else {
+                self.waiting = Some(stage);
+                self.retire();
+            }
+        }
+    }
+
+    fn finish(&mut self, stage: Box<Stage>) {
+        self.waiting = Some(std::mem::replace(&mut self.current, stage));
+        self.retire();
+    }
+
+    fn retire(&mut self) {
+        if let Some(stage) = self.waiting.take() {
+            self.waiting = self.exchange.retired.push(stage).err().map(|rtrb::PushError::Full(stage)| stage);
+        }
+    }
+}
+
+/// A straight line from 0 to 1 and back.
+#[derive(Debug)]
+struct Fade {
+    step: f32,
+    /// `None` before the first sample, which jumps to where it should be.
+    value: Option<f32>,
+}
+
+impl Fade {
+    fn at(value: f32, sampling_rate: u32) -> Self {
+        Self { value: Some(value), ..Self::anywhere(sampling_rate) }
+    }
+
+    fn anywhere(sampling_rate: u32) -> Self {
+        Self { step: 1.0 / (FADE_SECONDS * sampling_rate as f32), value: None }
+    }
+
+    fn toward(&mut self, on: bool) -> f32 {
+        let value = match self.value {
+            None => f32::from(on),
+            Some(value) if on => (value + self.step).min(1.0),
+            Some(value) => (value - self.step).max(0.0),
+        };
+        self.value = Some(value);
+        value
+    }
+
+    fn is_over(&self) -> bool {
+        self.value == Some(1.0)
+    }
+}
+
+/// Keeps the caches of a model free of what would stay in them or slow them down: no infinities, no subnormals, no NaN.
+fn normal_or_zero(x: f32) -> f32 {
+    if x.is_normal() { x } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests;

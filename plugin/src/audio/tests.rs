@@ -1,0 +1,285 @@
+use std::f64::consts::TAU;
+
+use nice_assert_no_alloc::assert_no_alloc;
+use proptest::prelude::*;
+use rtrb::RingBuffer;
+
+use super::*;
+use crate::test_models::lookahead;
+
+const STEREO: Format = Format { sampling_rate: 48_000, inputs: 2, outputs: 2 };
+const MONO: Format = Format { sampling_rate: 48_000, inputs: 1, outputs: 1 };
+
+/// A path and the loader's ends of its queues.
+struct Rig {
+    path: AudioPath,
+    format: Format,
+    outgoing: Producer<Box<Stage>>,
+    returned: Consumer<Box<Stage>>,
+    mix: f32,
+    input_gain: f32,
+    output_gain: f32,
+    bypassed: bool,
+}
+
+impl Rig {
+    fn empty(format: Format) -> Self {
+        let (outgoing, incoming) = RingBuffer::new(2);
+        let (retired, returned) = RingBuffer::new(2);
+        let path = AudioPath::new(format, Exchange { incoming, retired });
+        Self { path, format, outgoing, returned, mix: 1.0, input_gain: 1.0, output_gain: 1.0, bypassed: false }
+    }
+
+    fn playing(format: Format, model: &LoadedModel) -> Self {
+        let mut rig = Self::empty(format);
+        rig.path.install(Box::new(Stage::new(1, format, Some(model))));
+        rig
+    }
+
+    /// Plays `input`, one signal for each channel, in blocks of these sizes, again and again.
+    fn play(&mut self, input: &[Vec<f32>], blocks: &[usize]) -> Vec<Vec<f32>> {
+        let mut buffers = input.to_vec();
+        buffers.resize(self.format.outputs, vec![0.0; input[0].len()]);
+        let (mut at, mut sizes) = (0, blocks.iter().cycle());
+        while at < input[0].len() {
+            let frames = (*sizes.next().unwrap()).min(input[0].len() - at);
+            let mut channels: Vec<&mut [f32]> = buffers.iter_mut().map(|b| &mut b[at..at + frames]).collect();
+            for start in (0..frames).step_by(CHUNK) {
+                let range = start..frames.min(start + CHUNK);
+                let level = |value| [value; CHUNK];
+                let (mix, input_gain, output_gain) = (level(self.mix), level(self.input_gain), level(self.output_gain));
+                let controls = Controls {
+                    mix: &mix[..range.len()],
+                    input_gain: &input_gain[..range.len()],
+                    output_gain: &output_gain[..range.len()],
+                    bypassed: self.bypassed,
+                };
+                assert_no_alloc(|| self.path.process(&mut channels, range, controls));
+            }
+            at += frames;
+        }
+        buffers
+    }
+}
+
+fn sine(hertz: f64, format: Format, frames: usize) -> Vec<f32> {
+    let step = TAU * hertz / f64::from(format.sampling_rate);
+    (0..frames).map(|i| 0.5 * (step * i as f64).sin() as f32).collect()
+}
+
+/// Reproducible noise.
+fn noise(frames: usize, seed: u32) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..frames).map(|_| next()).collect()
+}
+
+fn steepest(signal: &[f32]) -> f32 {
+    signal.windows(2).fold(0.0, |most, pair| most.max((pair[1] - pair[0]).abs()))
+}
+
+fn difference(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).fold(0.0, |most, (a, b)| most.max((a - b).abs()))
+}
+
+#[test]
+fn blocks_do_not_matter() {
+    let input = [noise(20_000, 1), noise(20_000, 2)];
+    for rate in [48_000, 44_100] {
+        let model = lookahead(700, 1, rate);
+        let whole = Rig::playing(STEREO, &model).play(&input, &[20_000]);
+        for blocks in [&[1][..], &[7], &[64], &[441], &[512], &[1023], &[4096], &[1, 3000, 17]] {
+            let cut = Rig::playing(STEREO, &model).play(&input, blocks);
+            assert!(cut == whole, "model at {rate} Hz, blocks of {blocks:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn any_partition_gives_the_same_bits(
+        blocks in prop::collection::vec(1usize..3000, 1..20),
+        rates in prop::sample::select(vec![(44_100, 48_000), (48_000, 44_100), (22_050, 96_000), (48_000, 48_000)]),
+        ahead in 0usize..900,
+    ) {
+        let format = Format { sampling_rate: rates.1, ..STEREO };
+        let model = lookahead(ahead, 2, rates.0);
+        let input = [noise(9000, 3), noise(9000, 4)];
+        let whole = Rig::playing(format, &model).play(&input, &[9000]);
+        prop_assert!(Rig::playing(format, &model).play(&input, &blocks) == whole);
+    }
+}
+
+#[test]
+fn the_latency_told_is_the_latency_measured() {
+    let cases =
+        [(44_100, 44_100), (44_100, 48_000), (48_000, 44_100), (44_100, 192_000), (44_100, 22_050), (16_000, 48_000)];
+    for (model_rate, host_rate) in cases {
+        let format = Format { sampling_rate: host_rate, ..MONO };
+        let mut rig = Rig::playing(format, &lookahead(300, 1, model_rate));
+        let told = rig.path.latency_samples();
+        let at = 1000;
+        let mut impulse = vec![0.0; at + 2 * told + 1000];
+        impulse[at] = 1.0;
+        let heard = rig.play(&[impulse], &[512]).remove(0);
+        let peak = (0..heard.len()).max_by(|&a, &b| heard[a].abs().total_cmp(&heard[b].abs())).unwrap();
+        assert_eq!(peak, at + told, "{model_rate} Hz model, {host_rate} Hz host");
+        // A response that lies between two samples would lean to one side.
+        for i in 1..200 {
+            let lean = (heard[peak - i] - heard[peak + i]).abs();
+            assert!(lean < 2e-3, "{model_rate} Hz model, {host_rate} Hz host: {lean} at ±{i}");
+        }
+        if model_rate == host_rate {
+            assert_eq!(told, 300);
+        }
+    }
+}
+
+#[test]
+fn dry_and_wet_are_aligned() {
+    for (model_rate, host_rate) in
+        [(44_100, 44_100), (44_100, 48_000), (48_000, 44_100), (44_100, 96_000), (32_000, 48_000)]
+    {
+        let format = Format { sampling_rate: host_rate, ..MONO };
+        let model = lookahead(1234, 1, model_rate);
+        let input = [sine(1000.0, format, 30_000)];
+        let wet = Rig::playing(format, &model).play(&input, &[512]).remove(0);
+        let mut rig = Rig::playing(format, &model);
+        rig.mix = 0.0;
+        let dry = rig.play(&input, &[512]).remove(0);
+        let late = rig.path.latency_samples();
+        assert!(
+            dry[..late].iter().all(|&x| x == 0.0) && dry[late..] == input[0][..30_000 - late],
+            "dry at {host_rate} Hz"
+        );
+        let settled = late + 2000..;
+        let error = difference(&wet[settled.clone()], &dry[settled]);
+        assert!(error < 1e-5, "{model_rate} Hz model, {host_rate} Hz host: {error}");
+    }
+}
+
+#[test]
+fn without_a_model_the_input_passes() {
+    let mut rig = Rig::empty(STEREO);
+    let input = [noise(5000, 1), noise(5000, 2)];
+    assert!(rig.play(&input, &[333]) == input);
+    assert_eq!(rig.path.latency_samples(), 0);
+}
+
+#[test]
+fn models_change_without_a_click() {
+    let input = [sine(100.0, MONO, 40_000)];
+    let smooth = 1.05 * steepest(&input[0]);
+    let mut rig = Rig::empty(MONO);
+    for (serial, ahead) in [(1, 1000), (2, 3000), (3, 0)] {
+        let model = (ahead > 0).then(|| lookahead(ahead, 1, 48_000));
+        rig.outgoing.push(Box::new(Stage::new(serial, MONO, model.as_ref()))).unwrap();
+        let heard = rig.play(&input, &[441]).remove(0);
+        // The first samples continue the play before, whose sine ended elsewhere.
+        let jump = steepest(&heard[5000..]);
+        assert!(jump < smooth, "to a latency of {ahead}: {jump}, the input has {smooth}");
+        assert_eq!(rig.path.latency_samples(), ahead);
+        assert!(rig.returned.pop().is_ok(), "the old stage comes back");
+    }
+}
+
+#[test]
+fn only_newer_stages_of_this_format_are_played() {
+    let mut rig = Rig::playing(MONO, &lookahead(10, 1, 48_000));
+    rig.outgoing.push(Box::new(Stage::new(1, MONO, None))).unwrap();
+    rig.outgoing.push(Box::new(Stage::new(2, STEREO, None))).unwrap();
+    rig.play(&[sine(100.0, MONO, 5000)], &[64]);
+    assert_eq!(rig.path.latency_samples(), 10);
+    assert!(rig.returned.pop().is_ok() && rig.returned.pop().is_ok());
+}
+
+#[test]
+fn a_full_queue_to_the_loader_loses_nothing() {
+    let mut rig = Rig::empty(MONO);
+    let input = [sine(100.0, MONO, 3000)];
+    for serial in 1..=6 {
+        rig.outgoing.push(Box::new(Stage::new(serial, MONO, None))).unwrap_or_else(|_| panic!("stage {serial}"));
+        rig.play(&input, &[64]);
+        if serial > 3 {
+            rig.returned.pop().unwrap();
+            rig.play(&input, &[64]);
+        }
+    }
+    assert_eq!(rig.path.current.serial, 6);
+}
+
+#[test]
+fn bypass_is_the_input_late_and_fades() {
+    let model = lookahead(500, 1, 48_000);
+    let input = [sine(100.0, MONO, 20_000)];
+    let mut rig = Rig::playing(MONO, &model);
+    rig.output_gain = 0.25;
+    let before = rig.play(&input, &[64]).remove(0);
+    rig.bypassed = true;
+    let after = rig.play(&input, &[64]).remove(0);
+    let whole = [before, after].concat();
+    assert!(whole[21_500..] == input[0][1000..19_500], "nothing but the latency is left");
+    // The sine itself breaks where the second play begins.
+    assert!(steepest(&whole[..20_400]) < steepest(&input[0]) * 1.05);
+}
+
+#[test]
+fn reset_forgets() {
+    let model = lookahead(500, 1, 44_100);
+    let input = [noise(8000, 1)];
+    let mut rig = Rig::playing(MONO, &model);
+    let first = rig.play(&input, &[64]);
+    rig.path.reset();
+    assert!(rig.play(&input, &[64]) == first);
+}
+
+#[test]
+fn reset_in_a_change_ends_it() {
+    let mut rig = Rig::empty(MONO);
+    rig.outgoing.push(Box::new(Stage::new(1, MONO, Some(&lookahead(5000, 1, 48_000))))).unwrap();
+    rig.play(&[noise(100, 1)], &[64]);
+    assert_eq!(rig.path.latency_samples(), 0);
+    assert_no_alloc(|| rig.path.reset());
+    assert_eq!(rig.path.latency_samples(), 5000);
+    assert!(rig.returned.pop().is_ok());
+}
+
+#[test]
+fn what_is_no_number_does_not_stay() {
+    for rate in [48_000, 44_100] {
+        let mut rig = Rig::playing(MONO, &lookahead(100, 1, rate));
+        let mut input = noise(4000, 1);
+        (input[10], input[11], input[12], input[13]) = (f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e-40);
+        let heard = rig.play(&[input], &[64]).remove(0);
+        assert!(heard.iter().all(|y| y.is_finite()));
+    }
+}
+
+#[test]
+fn channels_find_their_way() {
+    let (left, right) = (noise(2000, 1), noise(2000, 2));
+    let (mono_model, stereo_model) = (lookahead(0, 1, 48_000), lookahead(0, 2, 48_000));
+    let mono_to_stereo = Format { outputs: 2, ..MONO };
+    let stereo_input = [left.clone(), right.clone()];
+    for model in [&mono_model, &stereo_model] {
+        assert!(Rig::playing(STEREO, model).play(&stereo_input, &[64]) == stereo_input);
+        let heard = Rig::playing(mono_to_stereo, model).play(std::slice::from_ref(&left), &[64]);
+        assert!(heard == [left.clone(), left.clone()]);
+        assert!(Rig::playing(MONO, model).play(std::slice::from_ref(&left), &[64]) == [left.clone()]);
+    }
+}
+
+#[test]
+fn gains_are_where_they_say() {
+    let input = [noise(500, 1)];
+    let mut rig = Rig::playing(MONO, &lookahead(0, 1, 48_000));
+    (rig.mix, rig.input_gain, rig.output_gain) = (0.5, 4.0, 0.5);
+    let heard = rig.play(&input, &[64]);
+    // Half the dry, half of four times the input, then half of all.
+    let expected: Vec<f32> = input[0].iter().map(|x| 1.25 * x).collect();
+    assert!(difference(&heard[0], &expected) < 1e-6);
+}

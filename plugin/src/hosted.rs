@@ -1,0 +1,240 @@
+//! A model at the host's sampling rate and on the host's channels.
+
+use std::sync::Arc;
+
+use runnel::timing::Rate;
+use runnel::{Engine, Info, Plan, Randomness, StreamModel};
+
+use crate::resample::{Filter, Resampler, Start};
+
+/// Frames handled at once; longer blocks are cut into these.
+pub const CHUNK: usize = 256;
+/// Channels of a model beyond which the plugin refuses it.
+pub const MOST_CHANNELS: usize = 8;
+/// Samples per second that host and model may have: the resampler makes tables of all phases.
+pub const RATES: std::ops::RangeInclusive<u32> = 1_000..=384_000;
+
+/// What the host sends: fixed between two activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Format {
+    /// Samples per second.
+    pub sampling_rate: u32,
+    /// Channels in, 1 or 2.
+    pub inputs: usize,
+    /// Channels out, 1 or 2, at least as many as come in.
+    pub outputs: usize,
+}
+
+/// A model read, converted and planned: what all its engines share.
+#[derive(Debug)]
+pub struct LoadedModel {
+    /// Facts for people.
+    pub info: Info,
+    plan: Arc<Plan>,
+    latency_samples: i64,
+    /// How far back the output remembers the input; `None` without end.
+    past_samples: Option<u64>,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl LoadedModel {
+    /// Plans the whole way from audio to audio.
+    ///
+    /// # Errors
+    /// In words, when the model's rate or channels are none that a plugin can play, or it needs too much memory.
+    pub fn new(model: StreamModel) -> Result<Self, String> {
+        let StreamModel { forward, info, .. } = model;
+        if !RATES.contains(&info.sampling_rate) {
+            return Err(format!(
+                "the model says it runs at {} Hz; the plugin plays {} to {} Hz",
+                info.sampling_rate,
+                RATES.start(),
+                RATES.end()
+            ));
+        }
+        let rate = forward.output().rate;
+        if rate != Rate::UNIT {
+            return Err(format!("{rate} samples leave the model for each that enters; the plugin plays one for one"));
+        }
+        let (inputs, outputs) = (forward.input().channels, forward.output().channels);
+        if inputs.max(outputs) > MOST_CHANNELS {
+            return Err(format!(
+                "{inputs} channels in and {outputs} out; the plugin plays {MOST_CHANNELS} at the most"
+            ));
+        }
+        let plan = Plan::new(&forward).map_err(|e| e.to_string())?;
+        let latency_samples = forward.latency_samples() as i64;
+        let past_samples = forward.receptive_field_samples().0;
+        Ok(Self { info, plan, latency_samples, past_samples, inputs, outputs })
+    }
+}
+
+/// Engines, and what carries the host's signal to them and back.
+///
+/// A mono model on a stereo bus runs twice, one engine per channel, with the same seed: what is equal on both sides stays
+/// equal. A stereo model on a mono bus hears the signal on both sides, and its output is averaged.
+#[derive(Debug)]
+pub struct HostedModel {
+    engines: Vec<Engine>,
+    inputs: usize,
+    outputs: usize,
+    latency_samples: usize,
+    tail_samples: Option<u32>,
+    rates: Option<Rates>,
+    /// At the host's rate, one for each input of each engine.
+    received: Vec<Vec<f32>>,
+    /// At the host's rate, one for each output of each engine.
+    made: Vec<Vec<f32>>,
+}
+
+/// What a model needs whose rate is not the host's.
+#[derive(Debug)]
+struct Rates {
+    to_model: Resampler,
+    to_host: Resampler,
+    /// At the model's rate, one for each input of each engine.
+    received: Vec<Vec<f32>>,
+    /// At the model's rate, one for each output of each engine.
+    made: Vec<Vec<f32>>,
+}
+
+impl HostedModel {
+    /// Engines of `model` for a host of this format, at the start of a signal.
+    pub fn new(model: &LoadedModel, format: Format) -> Self {
+        let count = if model.inputs == 1 && model.outputs == 1 { format.inputs } else { 1 };
+        let engines = (0..count).map(|_| Engine::new(model.plan.clone(), Randomness::Deterministic)).collect();
+        let (inputs, outputs) = (count * model.inputs, count * model.outputs);
+        let rates = (model.info.sampling_rate != format.sampling_rate)
+            .then(|| Rates::new(model, format.sampling_rate, inputs, outputs));
+        let latency_samples = match &rates {
+            Some((_, latency_samples)) => *latency_samples,
+            None => model.latency_samples,
+        };
+        let host_samples_per_sample = f64::from(format.sampling_rate) / f64::from(model.info.sampling_rate);
+        let past_samples = model.past_samples.map(|p| (p as f64 * host_samples_per_sample).ceil() as u32);
+        Self {
+            engines,
+            tail_samples: past_samples.map(|p| p.saturating_add(latency_samples as u32)),
+            inputs: model.inputs,
+            outputs: model.outputs,
+            latency_samples: latency_samples as usize,
+            rates: rates.map(|(rates, _)| rates),
+            received: buffers(inputs, CHUNK),
+            made: buffers(outputs, CHUNK),
+        }
+    }
+
+    /// Host samples from a sample's arrival to the output that belongs to it, resampling included; exact.
+    pub fn latency_samples(&self) -> usize {
+        self.latency_samples
+    }
+
+    /// Host samples after the last of the input that the output still depends on it; `None` without end.
+    pub fn tail_samples(&self) -> Option<u32> {
+        self.tail_samples
+    }
+
+    /// Back to the start of a signal.
+    pub fn reset(&mut self) {
+        self.engines.iter_mut().for_each(Engine::reset);
+        if let Some(rates) = &mut self.rates {
+            rates.to_model.reset();
+            rates.to_host.reset();
+        }
+    }
+
+    /// What the model's random parts draw from, from the next frame on.
+    pub fn set_randomness(&mut self, randomness: Randomness) {
+        self.engines.iter_mut().for_each(|e| e.set_randomness(randomness));
+    }
+
+    /// Plays `frames` frames, at most [`CHUNK`], of the host's channels. Samples that are no numbers come out as zero.
+    pub fn process(&mut self, input: &[Vec<f32>], output: &mut [Vec<f32>], frames: usize) {
+        let averaged = self.received.len() < input.len();
+        for (channel, received) in self.received.iter_mut().enumerate() {
+            if averaged {
+                average(input, &mut received[..frames]);
+            } else {
+                received[..frames].copy_from_slice(&input[channel % input.len()][..frames]);
+            }
+        }
+        let (inputs, outputs) = (self.inputs, self.outputs);
+        match &mut self.rates {
+            None => run(&mut self.engines, (inputs, outputs), &self.received, &mut self.made, frames),
+            Some(rates) => {
+                rates.to_model.push(&self.received, frames);
+                let model_frames = rates.to_model.pull(&mut rates.received, usize::MAX);
+                run(&mut self.engines, (inputs, outputs), &rates.received, &mut rates.made, model_frames);
+                rates.to_host.push(&rates.made, model_frames);
+                let pulled = rates.to_host.pull(&mut self.made, frames);
+                debug_assert_eq!(pulled, frames, "the latency is long enough for every phase");
+            }
+        }
+        for made in &mut self.made {
+            made[..frames].iter_mut().filter(|y| !y.is_finite()).for_each(|y| *y = 0.0);
+        }
+        let made = &self.made;
+        match output {
+            [mono] => average(made, &mut mono[..frames]),
+            channels => channels.iter_mut().enumerate().for_each(|(channel, output)| {
+                output[..frames].copy_from_slice(&made[channel.min(made.len() - 1)][..frames]);
+            }),
+        }
+    }
+}
+
+impl Rates {
+    /// Converters to the model's rate and back, and the latency of the whole way in host samples.
+    ///
+    /// Host frame `m` of the output is what the model makes at that very time. It reads model frames up to
+    /// `to_host.need(m)`, which the engine gives `latency_samples` frames later, which read host frames up to
+    /// `to_model.need(…)`. The latency is the least that suffices for every `m`; it repeats with the phases.
+    fn new(model: &LoadedModel, host_rate: u32, inputs: usize, outputs: usize) -> (Self, i64) {
+        let model_rate = model.info.sampling_rate;
+        let (to_model, to_host) = (Filter::new(host_rate, model_rate), Filter::new(model_rate, host_rate));
+        let wait = |m| to_model.need(to_host.need(m) + model.latency_samples) - m;
+        let latency_samples = (0..to_host.period()).map(wait).max().unwrap_or(0);
+
+        let first_frame = to_model.first_reader(0);
+        let most = to_model.most_made_of(CHUNK);
+        let start_in = Start { input: 0, output: first_frame };
+        let start_out = Start { input: first_frame - model.latency_samples, output: -latency_samples };
+        let rates = Self {
+            to_model: Resampler::new(to_model, inputs, start_in, CHUNK),
+            to_host: Resampler::new(to_host, outputs, start_out, most),
+            received: buffers(inputs, most),
+            made: buffers(outputs, most),
+        };
+        (rates, latency_samples)
+    }
+}
+
+/// Runs each engine on its share of the channels.
+fn run(
+    engines: &mut [Engine],
+    (inputs, outputs): (usize, usize),
+    received: &[Vec<f32>],
+    made: &mut [Vec<f32>],
+    frames: usize,
+) {
+    let shares = received.chunks_exact(inputs).zip(made.chunks_exact_mut(outputs));
+    for (engine, (received, made)) in engines.iter_mut().zip(shares) {
+        let mut input: [&[f32]; MOST_CHANNELS] = [&[]; MOST_CHANNELS];
+        input.iter_mut().zip(received).for_each(|(slice, channel)| *slice = &channel[..frames]);
+        let mut output: [&mut [f32]; MOST_CHANNELS] = Default::default();
+        output.iter_mut().zip(made).for_each(|(slice, channel)| *slice = &mut channel[..frames]);
+        engine.process(&input[..inputs], &mut output[..outputs]);
+    }
+}
+
+fn average(channels: &[Vec<f32>], out: &mut [f32]) {
+    let gain = 1.0 / channels.len() as f32;
+    for (i, y) in out.iter_mut().enumerate() {
+        *y = channels.iter().map(|c| c[i]).sum::<f32>() * gain;
+    }
+}
+
+fn buffers(channels: usize, frames: usize) -> Vec<Vec<f32>> {
+    vec![vec![0.0; frames]; channels]
+}
