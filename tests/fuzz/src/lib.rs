@@ -68,6 +68,43 @@ pub fn mutate_archive(
     mutate(data, size, max_size)
 }
 
+/// Mutates the description in the header of the safetensors file in `data[..size]` with `mutate`, and tells its new
+/// length; raw bytes now and then. Returns the new size.
+pub fn mutate_header(
+    data: &mut [u8],
+    size: usize,
+    max_size: usize,
+    seed: u32,
+    mutate: impl Fn(&mut [u8], usize, usize) -> usize,
+) -> usize {
+    if Draws(seed).below(8) > 0
+        && let Some(changed) = with_mutated_header(&data[..size], &mutate)
+        && changed.len() <= max_size
+    {
+        data[..changed.len()].copy_from_slice(&changed);
+        return changed.len();
+    }
+    mutate(data, size, max_size)
+}
+
+fn with_mutated_header(bytes: &[u8], mutate: impl Fn(&mut [u8], usize, usize) -> usize) -> Option<Vec<u8>> {
+    let len = usize::try_from(u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?)).ok()?;
+    let end = len.checked_add(8)?;
+    let mut header: serde_json::Value = serde_json::from_slice(bytes.get(8..end)?).ok()?;
+    let description = header.get_mut("__metadata__")?.get_mut("runnel")?;
+    let mut text = description.as_str()?.as_bytes().to_vec();
+    let len = text.len();
+    text.resize(len + 64, b' ');
+    let len = mutate(&mut text, len, len + 64);
+    *description = String::from_utf8(text[..len].to_vec()).ok()?.into();
+    let mut header = serde_json::to_vec(&header).ok()?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut changed = (header.len() as u64).to_le_bytes().to_vec();
+    changed.extend(header);
+    changed.extend(&bytes[end..]);
+    Some(changed)
+}
+
 fn unpack(bytes: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
     let mut zip = ZipArchive::new(Cursor::new(bytes)).ok()?;
     let mut entries = Vec::new();
