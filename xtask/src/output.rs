@@ -72,6 +72,9 @@ pub(crate) fn explain(error: anyhow::Error, path: &Path) -> anyhow::Error {
     };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let reason = match io.kind() {
+        ErrorKind::NotFound if folder.is_dir() => {
+            format!("the folder {} takes no files; choose another with -o", folder.display())
+        }
         ErrorKind::NotFound => {
             format!("the folder {} does not exist; create it, or choose another with -o", folder.display())
         }
