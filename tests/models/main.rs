@@ -108,7 +108,8 @@ fn check(folder: &Path) -> Result<(), String> {
             Some(encode) => (Some(rewrite_graph(&encode).map_err(|e| fail(e.to_string()))?), "enc_raw"),
             None => (streamed.latent.as_ref().map(|latent| latent.encode.clone()), "z_offline"),
         };
-        if let (Some(encode), Ok(z)) = (encoded, recorded(latents, if latents == "z_offline" { "z" } else { latents })) {
+        if let (Some(encode), Ok(z)) = (encoded, recorded(latents, if latents == "z_offline" { "z" } else { latents }))
+        {
             errors[1] = against_reference(&encode, &input, &values(&z));
         }
     } else {
