@@ -81,6 +81,8 @@ struct NodeRecord {
 
 /// Most nodes of one stream.
 const MOST_NODES: usize = 1 << 16;
+/// Values that nodes may use beyond twice those the file holds.
+const MOST_REUSED: usize = 1 << 20;
 /// Most bytes of a file.
 const MOST_BYTES: u64 = 1 << 33;
 const KEY: &str = "runnel";
@@ -237,6 +239,12 @@ fn stream(record: StreamRecord, weights: &HashMap<String, Weight>) -> Result<Str
             weights.get(name).cloned().ok_or_else(|| format!("{}: tensor {name} is missing; convert again", node.name))
         };
         nodes.push((node.name.clone(), node.op.map_weights(named)?, node.inputs));
+    }
+    // Every use of a weight is packed for the machine: a file must hold about as much as it makes of it.
+    let held: usize = weights.values().map(|w| w.len()).sum();
+    let used = nodes.iter().flat_map(|(_, op, _)| op.weights()).fold(0usize, |sum, w| sum.saturating_add(w.len()));
+    if used > held.saturating_mul(2).saturating_add(MOST_REUSED) {
+        return Err(format!("its nodes use {used} values, the file holds {held}; convert again"));
     }
     let stream = StreamGraph::new(nodes).map_err(|e: StreamError| format!("{e}; convert again"))?;
     if stream.latency_samples() != record.latency_samples {

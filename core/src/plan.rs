@@ -55,10 +55,19 @@ pub enum PlanError {
         /// The most that is allowed.
         limit: u64,
     },
+    /// The receptive field is out of reason.
+    #[error("the model looks back over {frames} input frames, more than {limit}; use a shorter receptive field")]
+    TooLong {
+        /// Frames of silence after which nothing depends on what was before.
+        frames: i64,
+        /// The most that is allowed.
+        limit: i64,
+    },
 }
 
-/// Bytes of cache beyond which a model is refused.
-const MOST_BYTES: u64 = 1 << 31;
+/// Bytes of cache, and input frames of silence to prime it with, beyond which a model is refused.
+const MOST_BYTES: u64 = 1 << 28;
+const MOST_PRIMING: i64 = 1 << 24;
 
 impl Plan {
     /// Plans `stream` for this machine: packs weights and primes all caches with the response to silence.
@@ -86,6 +95,9 @@ impl Plan {
         let names = stream.nodes().iter().map(|n| n.name.clone()).collect();
 
         let start = -schedule.warm_up(stream, &rings);
+        if -start > MOST_PRIMING {
+            return Err(PlanError::TooLong { frames: -start, limit: MOST_PRIMING });
+        }
         let cold = State { arena: vec![0.0; len], ends: schedule.ends(start), received: start };
         let plan = Arc::new(Self { kernels, rings, schedule, initial: cold, scratch_len, names });
         let initial = Engine::new(plan.clone(), Randomness::Deterministic).primed();

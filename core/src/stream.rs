@@ -73,9 +73,10 @@ pub struct StreamError {
     pub reason: String,
 }
 
-/// Ticks in a hop, and frames over all nodes in one hop, beyond which a model is refused.
+/// Ticks in a hop, frames over all nodes in one hop, and steps of a walk over one hop, beyond which a model is refused.
 const MOST_TICKS: u64 = 1 << 18;
-const MOST_FRAMES: u64 = 1 << 26;
+const MOST_FRAMES: u64 = 1 << 20;
+const MOST_STEPS: u64 = 1 << 24;
 
 impl StreamGraph {
     /// A stream of `nodes`: name, op, and inputs of each, in topological order.
@@ -222,8 +223,14 @@ fn shapes(nodes: &[(String, StreamOp, Vec<NodeId>)]) -> Result<Vec<(usize, Rate)
             if id != 0 || !inputs.is_empty() {
                 return Err(refuse("only node 0 is an input".into()));
             }
+            if !(1..=1 << 16).contains(channels) {
+                return Err(refuse(format!("an input of {channels} channels")));
+            }
             shapes.push((*channels, Rate::UNIT));
             continue;
+        }
+        if inputs.is_empty() {
+            return Err(refuse("reads nothing".into()));
         }
         if let Some(late) = inputs.iter().find(|&&i| i >= id) {
             return Err(refuse(format!("reads node {late}, which is not before it")));
@@ -266,7 +273,8 @@ fn steps(nodes: &[(String, StreamOp, Vec<NodeId>)], shapes: &[(usize, Rate)]) ->
         steps.push(step as i64);
     }
     let frames: u64 = steps.iter().map(|&s| hop / s as u64).sum();
-    if frames > MOST_FRAMES {
+    let walk = (hop / steps[0] as u64).saturating_mul(steps.len() as u64);
+    if frames > MOST_FRAMES || walk > MOST_STEPS {
         return Err(refuse(shapes.len() - 1));
     }
     Ok((steps, hop as i64))

@@ -1,13 +1,13 @@
 //! Layer: one op with its weights in burn's tensors, and how burn computes it over a whole signal.
 //!
-//! Signals are `[1, channels, frames]`.
+//! Signals are `[1, channels, frames]`, in f64: what judges others rounds less than they do.
 
 use std::f64::consts::TAU;
 
 use burn::tensor::activation::{leaky_relu, relu, sigmoid, tanh};
 use burn::tensor::module::{batch_norm, conv_transpose1d, conv1d};
 use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use runnel::graph::{Op, Pointwise};
 use runnel::random::Randomness;
 
@@ -80,8 +80,8 @@ impl Layer {
             Op::BatchNorm(b) => {
                 let channels = b.mean.len();
                 Self::BatchNorm {
-                    scale: b.weight.as_ref().map_or_else(|| Tensor::ones([channels], device), vector),
-                    offset: b.bias.as_ref().map_or_else(|| Tensor::zeros([channels], device), vector),
+                    scale: b.weight.as_ref().map_or_else(|| load(&vec![1.0; channels], [channels], device), vector),
+                    offset: b.bias.as_ref().map_or_else(|| load(&vec![0.0; channels], [channels], device), vector),
                     mean: vector(&b.mean),
                     variance: vector(&b.variance),
                     epsilon: b.epsilon,
@@ -214,7 +214,7 @@ fn window(x: Tensor<3>, from: i64, len: usize) -> Tensor<3> {
     let before = from.min(0).unsigned_abs().min(len as u64) as usize;
     let start = from.clamp(0, frames as i64) as usize;
     let held = (len - before).min(frames - start);
-    let silence = |len| Tensor::zeros([batch, channels, len], &x.device());
+    let silence = |len| Tensor::zeros([batch, channels, len], (&x.device(), x.dtype()));
     let mut parts = vec![];
     if before > 0 {
         parts.push(silence(before));
@@ -241,13 +241,19 @@ fn dft(window: &[f32], device: &Device) -> (Tensor<3>, Tensor<3>) {
     let bins = size / 2 + 1;
     let basis = |part: fn(f64) -> f64| {
         let value = |bin: usize, t: usize| f64::from(window[t]) * part(TAU * ((bin * t) % size) as f64 / size as f64);
-        let values: Vec<f32> = (0..bins).flat_map(|b| (0..size).map(move |t| value(b, t) as f32)).collect();
-        load(&values, [bins, 1, size], device)
+        let values = (0..bins).flat_map(|b| (0..size).map(move |t| value(b, t))).collect();
+        load_f64(values, [bins, 1, size], device)
     };
     (basis(f64::cos), basis(f64::sin))
 }
 
 /// Values and shape as a tensor on the device.
 pub(crate) fn load<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+    let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
+    load_f64(values, shape, device)
+}
+
+/// As [`load`], of values that are no f32.
+fn load_f64<const D: usize>(values: Vec<f64>, shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, shape), (device, DType::F64))
 }

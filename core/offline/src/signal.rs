@@ -1,6 +1,8 @@
 //! Signal: values over time, as the evaluator reads and writes them.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
+
+use crate::layer::load;
 
 /// A stretch of one node's signal.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +21,7 @@ impl Signal {
     /// # Panics
     /// When `data` does not divide into `channels` rows.
     pub fn new(channels: usize, data: Vec<f32>) -> Self {
-        assert!(channels > 0 && data.len() % channels == 0, "{} values, {channels} channels", data.len());
+        assert!(channels > 0 && data.len().is_multiple_of(channels), "{} values, {channels} channels", data.len());
         Self { channels, first: 0, data }
     }
 
@@ -58,7 +60,7 @@ impl Signal {
     /// `[1, channels, frames]`.
     pub(crate) fn to_tensor(&self, device: &Device) -> Tensor<3> {
         let shape = [1, self.channels, self.frames()];
-        Tensor::from_data(TensorData::new(self.data.clone(), shape), device)
+        load(&self.data, shape, device)
     }
 
     pub(crate) fn from_tensor(tensor: Tensor<3>, first: i64) -> Self {

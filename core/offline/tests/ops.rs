@@ -359,10 +359,13 @@ fn angles() {
         if norm == 0.0 { f64::from(u8::from(c == 0)) } else { at(&x, c, n) / norm }
     });
 
-    let out_of_range = Signal::new(2, vec![1.5, -3.25]);
     // 1.5 / 2 + 0.5 is a quarter beyond one turn; −3.25 / 2 + 0.5 an eighth below −1.
-    let (a, b) = (0.25 * PI, 0.875 * TAU);
-    check(Op::FromAngles, &out_of_range, SILENT, |c, _| [a.cos(), a.sin() * b.cos(), a.sin() * b.sin()][c]);
+    let turns = [[0.25, 0.875], [0.875, 0.25]];
+    let out_of_range = Signal::new(2, vec![1.5, -3.25, -3.25, 1.5]);
+    check(Op::FromAngles, &out_of_range, SILENT, |c, n| {
+        let [a, b] = [turns[n as usize][0] * PI, turns[n as usize][1] * TAU];
+        [a.cos(), a.sin() * b.cos(), a.sin() * b.sin()][c]
+    });
 }
 
 #[test]

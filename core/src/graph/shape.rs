@@ -6,6 +6,14 @@ use crate::timing::Rate;
 
 /// Channels and rate of the output of `op` over inputs of these channels and rates, or why it cannot read them.
 pub(crate) fn infer(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), String> {
+    let (channels, rate) = infer_unbounded(op, inputs)?;
+    if channels <= MOST_CHANNELS { Ok((channels, rate)) } else { Err(format!("{channels} channels, at most {MOST_CHANNELS} are read")) }
+}
+
+/// Channels of one signal beyond which a model is refused.
+const MOST_CHANNELS: usize = 1 << 16;
+
+fn infer_unbounded(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), String> {
     match op {
         Op::Input { .. } => return Err("only node 0 is an input".into()),
         Op::Add | Op::Mul | Op::Concat if inputs.len() < 2 => {
@@ -37,7 +45,7 @@ pub(crate) fn infer(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), 
         }
         Op::ConvTranspose1d(c) => {
             let [inputs, per_group, kernel_size] = dims(&c.weight, "weight")?;
-            let out = per_group * c.groups;
+            let out = per_group.saturating_mul(c.groups);
             divides(c.groups, out, inputs)?;
             equal("input channels", inputs, channels)?;
             positive("kernel_size", kernel_size)?;
@@ -79,7 +87,7 @@ pub(crate) fn infer(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), 
                 None => Ok((widest, rate)),
             }
         }
-        Op::Concat => Ok((inputs.iter().map(|i| i.0).sum(), rate)),
+        Op::Concat => Ok((inputs.iter().fold(0, |sum, i| sum.saturating_add(i.0)), rate)),
         Op::Slice { start, channels: kept } => {
             positive("channels", *kept)?;
             if start.checked_add(*kept).is_none_or(|end| end > channels) {

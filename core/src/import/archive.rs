@@ -22,7 +22,7 @@ const ENTRIES: usize = 1 << 16;
 /// Most bytes one stored byte may unpack to. TorchScript's code compresses about tenfold; deflate can do a thousand.
 const DEFLATE_RATIO: u64 = 100;
 /// Most bytes that all reads together may unpack to, for each byte of the file.
-const TOTAL_RATIO: u64 = 16;
+const TOTAL_RATIO: u64 = 4;
 /// What an archive may unpack to however small it is.
 const FREE: u64 = 1 << 20;
 

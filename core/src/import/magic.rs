@@ -32,7 +32,7 @@ fn describe(head: &[u8]) -> (String, &'static str) {
     let (found, cure) = match head {
         [] => ("is empty (0 bytes)", AGAIN),
         _ if head.iter().all(|&byte| byte == 0) => ("holds only zeros", AGAIN),
-        _ if is(LEGACY_TORCH) => ("is a checkpoint of PyTorch before 1.6", RESAVE),
+        _ if is(LEGACY_TORCH) => ("is in the format of PyTorch before 1.6", RESAVE),
         _ if head.get(257..262) == Some(b"ustar") => ("is a tar archive, perhaps of PyTorch before 0.2", RESAVE),
         [0x80, 0..=5, ..] => ("is a bare pickle, without PyTorch's archive around it", "save it with torch.save"),
         _ if is(b"PK") => ("is an empty or split zip archive", AGAIN),

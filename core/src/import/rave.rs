@@ -3,6 +3,7 @@
 //!
 //! Run folders and exports are read into the same description, from which the graphs are built.
 
+mod bindings;
 mod decode;
 mod description;
 mod encode;
@@ -11,13 +12,15 @@ mod latents;
 mod layers;
 mod noise;
 mod run;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use description::{Description, Generation, Input, Latents, Layer};
+use description::{Description, Generation, Input, Latents, Layer, Padding};
 use sha2::{Digest, Sha256};
 
 use super::{ImportError, Options, checkpoint, gin, script};
@@ -147,6 +150,17 @@ fn input_width(layers: &[Layer], place: &str) -> Result<usize, ImportError> {
     }
 }
 
+/// Audio channels of an encoder that reads `width` channels, `per_channel` of them for each.
+fn audio_channels(width: usize, per_channel: usize) -> Result<usize, ImportError> {
+    const LIMIT: usize = 64;
+    let channels = width / per_channel;
+    if width.is_multiple_of(per_channel) && channels <= LIMIT {
+        return Ok(channels);
+    }
+    let reason = format!("reads {width} channels; {per_channel} for each of 1 to {LIMIT} audio channels are needed");
+    Err(malformed("encoder.net.0", reason))
+}
+
 /// Whether the waveform's convolution makes an amplitude for each of `rows` channels too.
 fn amplitude_modulation(waveform: &Layer, rows: usize) -> Result<bool, ImportError> {
     match (waveform, waveform.channels()) {
@@ -166,8 +180,8 @@ fn amplitude_modulation(waveform: &Layer, rows: usize) -> Result<bool, ImportErr
 fn is_causal(encoder: &[Layer]) -> bool {
     match encoder.first() {
         Some(Layer::Op { op: Op::Conv1d(conv), .. }) => {
-            let reach = (conv.weight.shape()[2] - 1) * conv.dilation;
-            reach > 0 && conv.left_padding == reach as i64
+            let reach = Padding::Causal.left(conv.weight.shape()[2], conv.dilation);
+            reach > 0 && conv.left_padding == reach
         }
         _ => false,
     }

@@ -20,7 +20,7 @@ use super::{Array, ImportError, Values};
 /// Deepest nesting of modules and lists; RAVE's has about 12.
 const DEPTH: usize = 64;
 /// Most memory of the tree without its tensors, in bytes for each byte of the pickle, and in all.
-const EXPANSION: usize = 512;
+const EXPANSION: usize = 128;
 const MEMORY: usize = 1 << 30;
 /// Where the archive's own classes begin.
 const ROOT: &str = "__torch__.";
@@ -49,7 +49,7 @@ pub enum Attribute {
     Float(f64),
     /// A string.
     Text(String),
-    /// A list or tuple; a dictionary is the list of its pairs.
+    /// A list or tuple; a dictionary is the list of its pairs, a complex number that of its parts.
     List(Vec<Attribute>),
     /// A parameter or buffer.
     Tensor(Array),
@@ -308,6 +308,11 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
         let name = self.pickle.global(object.callee).unwrap_or_default();
         if let Some(path) = name.strip_prefix(ROOT) {
             return self.module(path, object).map(Attribute::Module);
+        }
+        if name == "builtins.complex"
+            && let Some(parts) = self.pickle.items(object.arguments)
+        {
+            return self.list(parts.iter().copied()).map(Attribute::List);
         }
         let inner = match (name, self.pickle.items(object.arguments)) {
             ("torch.device" | "torch.jit._pickle.restore_type_tag", Some(&[inner, ..])) => inner,

@@ -153,7 +153,7 @@ impl<'a, R: Read + Seek> Storages<'a, R> {
                 None => drop(awaited.insert(view.key.clone(), 1)),
             }
         }
-        let elements = 2 * archive.bytes() + (1 << 16);
+        let elements = archive.bytes() + (1 << 16);
         Self { archive, awaited, kept: HashMap::new(), elements }
     }
 

@@ -21,6 +21,8 @@ use crate::stream::CachedConv;
 const LANES: usize = 16;
 /// Frames that share a read of the weights.
 const TILE: usize = 4;
+/// Products summed on their own before they join the sum: rounding grows with the length of a chain of additions.
+const BLOCK: usize = 32;
 /// Groups of at most this many outputs are computed as dot products.
 const DOT_OUTPUTS: usize = 4;
 
@@ -172,20 +174,31 @@ impl PackedConv {
         bias: [f32; LANES],
         row: impl Fn(usize, usize) -> &'a [f32],
     ) -> [[f32; LANES]; T] {
-        let mut acc = [bias; T];
+        let mut sums = [bias; T];
+        let mut acc = [[0.0; LANES]; T];
+        let mut pending = 0;
         for (tap, weights) in weights.chunks_exact(self.group_inputs * LANES).enumerate() {
-            let rows: [&[f32]; T] = std::array::from_fn(|t| row(t, tap));
-            for (i, w) in weights.chunks_exact(LANES).enumerate() {
-                let w: &[f32; LANES] = w.try_into().expect("a row of a panel");
-                for t in 0..T {
-                    let x = rows[t][i];
-                    for l in 0..LANES {
-                        acc[t][l] = mul_add::<FUSED>(x, w[l], acc[t][l]);
+            for (block, weights) in weights.chunks(BLOCK * LANES).enumerate() {
+                let length = weights.len() / LANES;
+                let rows: [&[f32]; T] = std::array::from_fn(|t| &row(t, tap)[block * BLOCK..][..length]);
+                for (i, w) in weights.chunks_exact(LANES).enumerate() {
+                    let w: &[f32; LANES] = w.try_into().expect("a row of a panel");
+                    for t in 0..T {
+                        let x = rows[t][i];
+                        for l in 0..LANES {
+                            acc[t][l] = mul_add::<FUSED>(x, w[l], acc[t][l]);
+                        }
                     }
+                }
+                pending += length;
+                if pending >= BLOCK {
+                    add(&mut sums, &acc);
+                    (acc, pending) = ([[0.0; LANES]; T], 0);
                 }
             }
         }
-        acc
+        add(&mut sums, &acc);
+        sums
     }
 
     #[inline(always)]
@@ -221,6 +234,15 @@ impl PackedConv {
     /// Panels of a group.
     fn panels(&self) -> usize {
         self.group_outputs.div_ceil(self.panel_outputs())
+    }
+}
+
+#[inline(always)]
+fn add<const T: usize>(sums: &mut [[f32; LANES]; T], acc: &[[f32; LANES]; T]) {
+    for t in 0..T {
+        for l in 0..LANES {
+            sums[t][l] += acc[t][l];
+        }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::{leaky_relu, tanh};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::recipe::{DECODE, ENCODE, Part, SLOPE};
 use super::sound::Dice;
 use super::weights::{Affine, Weights};
-use crate::layer::load;
 use crate::signal::values;
 
 /// Parameters in the order of the recipes.
@@ -159,4 +158,9 @@ pub(crate) fn pad(x: Tensor<2>, before: usize, after: usize) -> Tensor<2> {
         parts.push(silence(after));
     }
     if parts.len() == 1 { parts.remove(0) } else { Tensor::cat(parts, 1) }
+}
+
+/// Values and shape as a tensor on the device, in f32: training needs no more.
+pub(crate) fn load<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
 }

@@ -6,7 +6,7 @@ use std::f64::consts::TAU;
 use burn::tensor::{Device, Tensor};
 
 use super::network::pad;
-use crate::layer::load;
+use crate::demo::network::load;
 
 /// Size, hop and number of bins kept, from the lowest, of each resolution.
 const RESOLUTIONS: [(usize, usize, usize); 3] = [(2048, 512, 160), (512, 128, 257), (128, 32, 65)];

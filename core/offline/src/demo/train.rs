@@ -7,7 +7,7 @@ use super::network::Network;
 use super::sound::{Dice, SAMPLING_RATE, track};
 use super::spectrum::Spectra;
 use super::weights::{Affine, Weights};
-use crate::layer::load;
+use crate::demo::network::load;
 
 /// Crops per step, and samples of each.
 const CROPS: usize = 8;
@@ -27,6 +27,13 @@ pub struct Training {
     pub pool_seconds: usize,
     /// Weights to go on from; fresh ones when absent.
     pub start: Option<Weights>,
+}
+
+impl Training {
+    /// The training that made the embedded weights.
+    pub fn published() -> Self {
+        Self { seed: 20_261_122, steps: 1500, pool_seconds: 300, start: None }
+    }
 }
 
 /// Where a training stands.

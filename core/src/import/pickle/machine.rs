@@ -119,7 +119,7 @@ impl Machine<'_> {
                 let text = self.text(len)?;
                 self.push(Value::Text(text))?;
             }
-            Opcode::BinBytes | Opcode::ShortBinBytes | Opcode::BinBytes8 => {
+            Opcode::BinBytes | Opcode::ShortBinBytes | Opcode::BinBytes8 | Opcode::ByteArray8 => {
                 let len = self.length(opcode)?;
                 self.take(len)?;
                 self.push(Value::Bytes)?;
@@ -237,7 +237,7 @@ impl Machine<'_> {
     fn length(&mut self, opcode: Opcode) -> Reasoned<usize> {
         let len = match opcode {
             Opcode::ShortBinUnicode | Opcode::ShortBinBytes => self.byte()?.into(),
-            Opcode::BinUnicode8 | Opcode::BinBytes8 => u64::from_le_bytes(self.array()?),
+            Opcode::BinUnicode8 | Opcode::BinBytes8 | Opcode::ByteArray8 => u64::from_le_bytes(self.array()?),
             _ => u32::from_le_bytes(self.array()?).into(),
         };
         usize::try_from(len).map_err(|_| format!("a value of {len} bytes"))

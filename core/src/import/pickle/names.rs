@@ -38,7 +38,7 @@ impl Dialect {
 }
 
 const TORCH_SCRIPT: [&str; 11] = [
-    "__builtin__.complex",
+    "builtins.complex",
     "collections.OrderedDict",
     "torch._utils._rebuild_tensor_v2",
     "torch.device",

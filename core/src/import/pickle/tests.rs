@@ -31,6 +31,7 @@ fn every_kind_of_value_is_read() {
         (b"\x8d\x02\0\0\0\0\0\0\0hi", text("hi")),
         (b"C\x02ab", Value::Bytes),
         (b"B\x02\0\0\0ab", Value::Bytes),
+        (b"\x96\x02\0\0\0\0\0\0\0ab", Value::Bytes),
         (b"cmy.project\nConfig\n", Value::Global("my.project.Config".into())),
         (b"\x8c\x02my\x8c\x01C\x93", Value::Global("my.C".into())),
     ] {

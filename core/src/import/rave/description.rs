@@ -263,11 +263,11 @@ impl Noise {
             return Err(malformed(&name, reason));
         }
         let bands = width / rows;
-        let strides = net.iter().filter_map(|layer| match layer {
+        let mut strides = net.iter().filter_map(|layer| match layer {
             Layer::Op { op: Op::Conv1d(conv), .. } => Some(conv.stride),
             _ => None,
         });
-        let size = strides.fold(Some(1), |size: Option<usize>, stride| size?.checked_mul(stride));
+        let size = strides.try_fold(1, usize::checked_mul);
         match size {
             Some(size) if size <= LIMIT && bands <= LIMIT && size * bands <= 1 << 22 => {
                 Ok(Self { name, net, bands, size })

@@ -1,26 +1,24 @@
 //! TorchScript export → description. Each class of the module tree is one kind of layer; a streaming export's caches,
 //! alignment delays and stride delays are left behind, which gives the offline model back.
 
-use super::description::{
-    Description, Generation, Head, Input, Latents, Layer, Mel, Noise, Padding, Pqmf, Spectrum, place,
-};
-use super::layers::{first_row, gru_place, snake};
-use super::weights::{malformed, missing, scalar, tensor};
-use crate::graph::{AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Gru, Op, Pointwise};
+mod module;
+
+use module::{At, class};
+
+use super::description::{Description, Generation, Head, Input, Latents, Layer, Mel, Padding, Pqmf, Spectrum};
+use super::weights::malformed;
 use crate::import::ImportError;
 use crate::import::script::{Constant, Module};
-use crate::tensor::Weight;
 
 /// Describes the model of an export.
 ///
 /// # Errors
 /// When the module is no RAVE 2 export, and names the place that is missing, damaged, or not stock RAVE.
 pub(super) fn describe(root: &Module) -> Result<Description, ImportError> {
-    let class = class(root);
-    if !class.ends_with("ScriptedRAVE") {
+    if !class(root).ends_with("ScriptedRAVE") {
         return Err(not_rave(root));
     }
-    let root = At { path: String::new(), module: root };
+    let root = At::root(root);
     let encoder = root.child("encoder")?;
     let encoder_net = encoder.child("encoder")?;
     let decoder = root.child("decoder")?;
@@ -31,7 +29,7 @@ pub(super) fn describe(root: &Module) -> Result<Description, ImportError> {
     let pqmf = pqmf(&root, pqmf_padding)?;
     let (generation, encoder_chain) = {
         let net = encoder_net.child("net")?;
-        let generation = match self::class(encoder_net.module) {
+        let generation = match class(encoder_net.module) {
             "Encoder" => Generation::V1,
             "EncoderV2" => Generation::V2,
             _ => return Err(encoder_net.unknown()),
@@ -53,18 +51,14 @@ pub(super) fn describe(root: &Module) -> Result<Description, ImportError> {
         other => return Err(malformed("input_mode", format!("is {other}; pqmf, raw or mel is needed"))),
     };
     let width = super::input_width(&encoder_chain, "encoder.net.0")?;
-    if width % per_channel != 0 {
-        let reason = format!("reads {width} channels, which are not a multiple of {per_channel} bands");
-        return Err(malformed("encoder.encoder.net.0", reason));
-    }
-    let channels = width / per_channel;
+    let channels = super::audio_channels(width, per_channel)?;
     let output = if root.module.text("output_mode") == Some("raw") { None } else { pqmf };
     let rows = channels * output.as_ref().map_or(1, Pqmf::bands);
 
     let decoder_net = decoder.child("net")?;
     let padding = net_padding(&decoder_net, pqmf_padding)?;
     let mut decoder_chain = decoder_net.chain(padding)?;
-    let head = match self::class(decoder.module) {
+    let head = match class(decoder.module) {
         "Generator" => v1_head(&decoder, padding, rows)?,
         "GeneratorV2" => v2_head(&decoder, &mut decoder_chain, padding, rows)?,
         _ => return Err(decoder.unknown()),
@@ -194,7 +188,7 @@ fn net_padding(net: &At, fallback: Padding) -> Result<Padding, ImportError> {
 
 /// The rule that a convolution with no delay before it follows. A streaming one stores only how far it waits.
 fn first_padding(conv: &At, fallback: Padding) -> Result<Padding, ImportError> {
-    let [_, _, kernel_size] = shape3(&conv.tensor::<3>("weight")?);
+    let kernel_size = conv.tensor::<3>("weight")?.shape()[2];
     let stride = conv.constant("stride")?;
     let dilation = conv.constant("dilation")?;
     let reach = Padding::Causal.left(kernel_size, dilation);
@@ -214,214 +208,6 @@ fn first_padding(conv: &At, fallback: Padding) -> Result<Padding, ImportError> {
         let reason = format!("pads {left} of {reach} frames on the left, which is neither centred nor causal");
         malformed(&conv.path, reason)
     })
-}
-
-/// A module and its dotted path.
-struct At<'a> {
-    path: String,
-    module: &'a Module,
-}
-
-impl<'a> At<'a> {
-    fn key(&self, name: &str) -> String {
-        if self.path.is_empty() { name.into() } else { format!("{}.{name}", self.path) }
-    }
-
-    fn optional(&self, name: &str) -> Option<At<'a>> {
-        self.module.child(name).map(|module| At { path: self.key(name), module })
-    }
-
-    fn child(&self, name: &str) -> Result<At<'a>, ImportError> {
-        self.optional(name).ok_or_else(|| {
-            let reason = format!("the export has no such module in its {}; it is not stock RAVE 2", self.module.class);
-            malformed(&self.key(name), reason)
-        })
-    }
-
-    fn tensor<const RANK: usize>(&self, name: &str) -> Result<Weight, ImportError> {
-        let key = self.key(name);
-        tensor::<RANK>(&key, self.module.tensor(name).ok_or_else(|| missing(&key, None))?)
-    }
-
-    fn optional_vector(&self, name: &str) -> Result<Option<Weight>, ImportError> {
-        self.module.tensor(name).map(|array| tensor::<1>(&self.key(name), array)).transpose()
-    }
-
-    fn scalar_or_zero(&self, name: &str) -> Result<f64, ImportError> {
-        self.module.tensor(name).map_or(Ok(0.0), |array| scalar(&self.key(name), array))
-    }
-
-    fn int(&self, name: &str) -> Result<i64, ImportError> {
-        self.module
-            .int(name)
-            .ok_or_else(|| malformed(&self.key(name), format!("the {} holds no such integer", self.module.class)))
-    }
-
-    /// A positive number that the class declares.
-    fn constant(&self, name: &str) -> Result<usize, ImportError> {
-        let value = self.module.constant_int(name).or_else(|| self.module.int(name));
-        value.and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 0).ok_or_else(|| {
-            let reason = format!("the {} declares {value:?}; a positive number is needed", self.module.class);
-            malformed(&self.key(name), reason)
-        })
-    }
-
-    fn unknown(&self) -> ImportError {
-        let place = if self.path.is_empty() { String::new() } else { format!(" at {}", self.path) };
-        ImportError::Unknown {
-            found: format!("a layer of class {}{place}", self.module.class),
-            cure: "only the layers of stock RAVE 2 can be read".into(),
-        }
-    }
-
-    /// The layers of this module, which may be one or many.
-    fn chain(&self, padding: Padding) -> Result<Vec<Layer>, ImportError> {
-        let name = place(&self.path);
-        let op = match class(self.module) {
-            "CachedSequential" | "Sequential" => {
-                let mut layers = Vec::new();
-                for (name, _) in self.module.children() {
-                    layers.extend(self.child(name)?.chain(padding)?);
-                }
-                return Ok(layers);
-            }
-            "Conv1d" | "CachedConv1d" => return Ok(vec![self.conv(padding, false)?]),
-            "ConvTranspose1d" | "CachedConvTranspose1d" => self.conv_transpose()?,
-            "UpsampleLayer" | "DilatedUnit" | "ResidualBlock" | "ResidualLayer" => {
-                return self.child("net")?.chain(padding);
-            }
-            "Residual" => {
-                let chain = self.child("aligned")?.child("branches")?.child("0")?.chain(padding)?;
-                return Ok(vec![Layer::Residual { name, chain }]);
-            }
-            "ResidualStack" => {
-                let branches = self.child("net")?.child("branches")?;
-                let all = branches.module.children();
-                let branches = all.iter().map(|(b, _)| branches.child(b)?.chain(padding)).collect::<Result<_, _>>()?;
-                return Ok(vec![Layer::Sum { name, branches }]);
-            }
-            "GRU" if self.module.bool("enabled") == Some(false) => return Ok(vec![]),
-            "GRU" => return self.child("gru")?.gru(),
-            "Identity" => return Ok(vec![]),
-            "LeakyReLU" => {
-                let slope = self.module.constant_float("negative_slope").unwrap_or(0.01);
-                Op::Pointwise(Pointwise::LeakyRelu { slope: slope as f32 })
-            }
-            "Snake" => snake(&self.tensor::<2>("alpha")?),
-            "SampleNorm" => Op::UnitNorm,
-            "BatchNorm1d" => Op::BatchNorm(BatchNorm {
-                mean: self.tensor::<1>("running_mean")?,
-                variance: self.tensor::<1>("running_var")?,
-                weight: self.optional_vector("weight")?,
-                bias: self.optional_vector("bias")?,
-                epsilon: self.module.constant_float("eps").unwrap_or(1e-5),
-            }),
-            "AdaptiveInstanceNormalization" => self.adain()?,
-            _ => return Err(self.unknown()),
-        };
-        Ok(vec![Layer::Op { name, op }])
-    }
-
-    /// A convolution by the chain's rule, or one all of whose padding lies in the past.
-    fn conv(&self, padding: Padding, past_only: bool) -> Result<Layer, ImportError> {
-        let weight = self.tensor::<3>("weight")?;
-        let [_, _, kernel_size] = shape3(&weight);
-        let dilation = self.constant("dilation")?;
-        let left_padding = match (self.module.ints("_pad").as_deref(), past_only) {
-            (Some(&[left, _]), _) => left,
-            (_, true) => self.child("cache")?.int("padding")?,
-            (_, false) => {
-                let kept = self.child("cache")?.int("padding")?;
-                let reach = Padding::Causal.left(kernel_size, dilation);
-                if kept != reach {
-                    let reason =
-                        format!("keeps {kept} frames, kernel size {kernel_size} and dilation {dilation} reach {reach}");
-                    return Err(malformed(&self.key("cache.padding"), reason));
-                }
-                padding.left(kernel_size, dilation)
-            }
-        };
-        let op = Op::Conv1d(Conv1d {
-            weight,
-            bias: self.optional_vector("bias")?,
-            stride: self.constant("stride")?,
-            dilation,
-            left_padding,
-            groups: self.constant("groups")?,
-        });
-        Ok(Layer::Op { name: place(&self.path), op })
-    }
-
-    fn conv_transpose(&self) -> Result<Op, ImportError> {
-        let padding = self.module.constant_int("padding").and_then(|p| usize::try_from(p).ok());
-        Ok(Op::ConvTranspose1d(ConvTranspose1d {
-            weight: self.tensor::<3>("weight")?,
-            bias: self.optional_vector("bias")?,
-            stride: self.constant("stride")?,
-            left_trim: padding
-                .ok_or_else(|| malformed(&self.key("padding"), "is not declared; the export is damaged".into()))?,
-            groups: self.constant("groups")?,
-        }))
-    }
-
-    fn adain(&self) -> Result<Op, ImportError> {
-        let learned = self.scalar_or_zero("num_update_x")? > 0.0 && self.scalar_or_zero("num_update_y")? > 0.0;
-        let row = |name: &str| -> Result<Weight, ImportError> { Ok(first_row(&self.tensor::<3>(name)?)) };
-        let statistics = if learned {
-            Some(AdaInStatistics {
-                mean_x: row("mean_x")?,
-                std_x: row("std_x")?,
-                mean_y: row("mean_y")?,
-                std_y: row("std_y")?,
-            })
-        } else {
-            None
-        };
-        Ok(Op::AdaIn { statistics })
-    }
-
-    fn gru(&self) -> Result<Vec<Layer>, ImportError> {
-        if self.module.tensor("weight_ih_l0_reverse").is_some() {
-            let reason = "reads its input backwards too; a bidirectional layer cannot stream";
-            return Err(malformed(&self.path, reason.into()));
-        }
-        let mut layers = Vec::new();
-        while self.module.tensor(&format!("weight_ih_l{}", layers.len())).is_some() {
-            let key = |part: &str| format!("{part}_l{}", layers.len());
-            let op = Op::Gru(Gru {
-                weight_ih: self.tensor::<2>(&key("weight_ih"))?,
-                weight_hh: self.tensor::<2>(&key("weight_hh"))?,
-                bias_ih: self.tensor::<1>(&key("bias_ih"))?,
-                bias_hh: self.tensor::<1>(&key("bias_hh"))?,
-            });
-            layers.push(Layer::Op { name: gru_place(&self.path, layers.len()), op });
-        }
-        Ok(layers)
-    }
-
-    /// A noise synthesiser over `rows` channels.
-    fn noise(&self, padding: Padding, rows: usize, past_only: bool) -> Result<Noise, ImportError> {
-        let net = self.child("net")?;
-        let mut layers = Vec::new();
-        for (name, module) in net.module.children() {
-            let child = net.child(name)?;
-            match class(module) {
-                "Conv1d" | "CachedConv1d" => layers.push(child.conv(padding, past_only)?),
-                _ => layers.extend(child.chain(padding)?),
-            }
-        }
-        Noise::new(place(&self.path), layers, rows)
-    }
-}
-
-/// The class without its module path.
-fn class(module: &Module) -> &str {
-    module.class.rsplit('.').next().unwrap_or(&module.class)
-}
-
-fn shape3(weight: &Weight) -> [usize; 3] {
-    let shape = weight.shape();
-    [shape[0], shape[1], shape[2]]
 }
 
 fn not_rave(root: &Module) -> ImportError {

@@ -21,6 +21,15 @@ pub(super) struct Walk<'a> {
     pub(super) padding: Padding,
 }
 
+/// What the configuration says of one stage of RAVE v2.
+#[derive(Clone, Debug)]
+pub(super) struct Stage {
+    /// Frames of the faster side per frame of the slower.
+    pub(super) ratio: usize,
+    /// One per dilated unit.
+    pub(super) dilations: Vec<usize>,
+}
+
 /// How a convolution that is not of stride 1 changes the rate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resampling {
@@ -29,14 +38,14 @@ pub(super) enum Resampling {
 }
 
 impl Walk<'_> {
-    /// RAVE v2's `net` at `path`: dilated units between convolutions that change the rate by half their kernel size.
-    /// `dilations` holds one list per stage. Where `open` is set, the chain ends before the waveform's convolution,
-    /// which stands elsewhere.
+    /// RAVE v2's `net` at `path`: dilated units, and between them convolutions that change the rate, after each stage's
+    /// units on the way down, before them on the way up. Where `open` is set, the chain ends before the waveform's
+    /// convolution, which stands elsewhere.
     pub(super) fn v2(
         &self,
         path: &str,
         direction: Resampling,
-        dilations: &[Vec<usize>],
+        stages: &[Stage],
         open: bool,
     ) -> Result<Vec<Layer>, ImportError> {
         let count = self.weights.count(path)?;
@@ -46,32 +55,51 @@ impl Walk<'_> {
             return Err(malformed(path, "holds no convolution; the checkpoint is not of a RAVE 2 model".into()));
         };
         let mut chain = Vec::new();
-        let (mut stage, mut unit) = (0, 0);
+        // The stage that a unit belongs to, after so many changes of rate.
+        let stage_after = |resampled: usize| match direction {
+            Resampling::Down => stages.get(resampled),
+            Resampling::Up => resampled.checked_sub(1).and_then(|stage| stages.get(stage)),
+        };
+        let (mut resampled, mut units) = (0, 0);
         for i in 0..count {
             let path = at(i);
             let unit_path = format!("{path}.aligned.branches.0");
+            let contradicts = |found: String| {
+                let said: Vec<_> = stages.iter().map(|s| (s.ratio, &s.dilations)).collect();
+                malformed(
+                    &path,
+                    format!(
+                        "{found}, but the ratios and dilations in config.gin are {said:?}; the file is of another run"
+                    ),
+                )
+            };
             if i == first || (i == last && !open) {
                 chain.push(self.conv(&path, 1, 1, 1)?);
             } else if self.weights.has_kernel(&path) {
-                if direction == Resampling::Down || i > kernels[1] {
-                    self.all_used(&path, stage, unit, dilations)?;
-                    stage += 1;
+                let ratio = self.weights.kernel_shape(&path)?[2] / 2;
+                if stage_after(resampled).is_some_and(|stage| stage.dilations.len() != units) {
+                    return Err(contradicts(format!("comes after {units} dilated units")));
                 }
-                unit = 0;
+                if stages.get(resampled).is_none_or(|stage| stage.ratio != ratio) {
+                    return Err(contradicts(format!("changes the rate by {ratio} as number {resampled}")));
+                }
+                (resampled, units) = (resampled + 1, 0);
                 chain.push(self.resampling(&path, direction)?);
             } else if self.weights.has_under(&unit_path) {
-                let dilation = *dilations.get(stage).and_then(|d| d.get(unit)).ok_or_else(|| {
-                    let reason = format!("is unit {unit} of stage {stage}, but the dilations in config.gin are {dilations:?}; the file is of another run");
-                    malformed(&path, reason)
-                })?;
-                unit += 1;
+                let dilation = stage_after(resampled).and_then(|stage| stage.dilations.get(units));
+                let &dilation = dilation.ok_or_else(|| contradicts(format!("is dilated unit {units} of a stage")))?;
+                units += 1;
                 chain.push(self.dilated_unit(&path, &unit_path, dilation)?);
             } else {
                 chain.extend(self.plain(&path)?);
             }
         }
-        if direction == Resampling::Up {
-            self.all_used(&at(last), stage, unit, dilations)?;
+        if resampled != stages.len() {
+            let reason = format!(
+                "changes the rate {resampled} times, config.gin gives {} ratios; the file is of another run",
+                stages.len()
+            );
+            return Err(malformed(path, reason));
         }
         // The rectifier before a convolution that stands elsewhere leaves no key to count.
         if open && !matches!(chain.last(), Some(Layer::Op { op: Op::Snake { .. }, .. })) {
@@ -319,18 +347,6 @@ impl Walk<'_> {
 
     fn anything(&self, path: &str) -> bool {
         self.weights.has_under(path)
-    }
-
-    /// Refuses a stage with fewer units than the configuration gives dilations.
-    fn all_used(&self, path: &str, stage: usize, units: usize, dilations: &[Vec<usize>]) -> Result<(), ImportError> {
-        let given = dilations.get(stage).map_or(0, Vec::len);
-        if given == units {
-            return Ok(());
-        }
-        let reason = format!(
-            "ends stage {stage} after {units} dilated units, but the dilations in config.gin are {dilations:?}; the file is of another run"
-        );
-        Err(malformed(path, reason))
     }
 }
 

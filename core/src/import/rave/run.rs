@@ -1,5 +1,6 @@
 //! Training run → description: the state dict gives weights and most of the architecture, `config.gin` the rest.
 
+use super::bindings::{Gin, count, lists, reference};
 use super::description::{
     Description, Generation, Head, Input, Latents, Layer, Mel, Noise, Padding, Pqmf, Spectrum, place,
 };
@@ -46,8 +47,8 @@ pub(super) fn describe(state: StateDict, config: &Config) -> Result<Description,
         "EncoderV2" => {
             let gin = Gin { config, scope: &encoder_scope, class: "EncoderV2" };
             gin.known_activation()?;
-            let dilations = gin.dilations()?;
-            (Generation::V2, encoder_walk.v2("encoder.encoder.net", Resampling::Down, &dilations, false)?)
+            let stages = gin.stages()?;
+            (Generation::V2, encoder_walk.v2("encoder.encoder.net", Resampling::Down, &stages, false)?)
         }
         other => return Err(unknown_class("encoder", other)),
     };
@@ -96,7 +97,7 @@ fn v1_decoder(config: &Config, walk: &Walk, rows: usize) -> Result<(Vec<Layer>, 
         let strides = gin.ratios()?.unwrap_or_else(|| vec![4, 4, 4]);
         let net =
             walk.noise(&format!("{noise_path}.net"), &strides, |kernel_size, _| walk.padding.left(kernel_size, 1))?;
-        Some(Noise::new(place(noise_path), net, rows)?)
+        Some(noise(walk, noise_path, net, rows)?)
     } else {
         None
     };
@@ -111,10 +112,10 @@ fn v1_decoder(config: &Config, walk: &Walk, rows: usize) -> Result<(Vec<Layer>, 
 
 fn v2_decoder(gin: &Gin, walk: &Walk, rows: usize) -> Result<(Vec<Layer>, Head), ImportError> {
     gin.known_activation()?;
-    let mut dilations = gin.dilations()?;
-    dilations.reverse();
-    let apart = walk.weights.has_kernel("decoder.waveform_module");
-    let mut chain = walk.v2("decoder.net", Resampling::Up, &dilations, apart)?;
+    let mut stages = gin.stages()?;
+    stages.reverse();
+    let apart = walk.weights.has_under("decoder.waveform_module");
+    let mut chain = walk.v2("decoder.net", Resampling::Up, &stages, apart)?;
     let waveform = match chain.pop() {
         Some(last) if !apart => last,
         last => {
@@ -136,11 +137,22 @@ fn v2_decoder(gin: &Gin, walk: &Walk, rows: usize) -> Result<(Vec<Layer>, Head),
             }
         }
         let net = walk.noise(&net_path, &strides, |_, stride| stride as i64)?;
-        Some(Noise::new(place(noise_path), net, rows)?)
+        Some(noise(walk, noise_path, net, rows)?)
     } else {
         None
     };
     Ok((chain, Head::V2 { waveform, amplitude_modulation, noise }))
+}
+
+/// A synthesiser of `rows` channels, whose strides must agree with the size that the checkpoint states.
+fn noise(walk: &Walk, path: &str, net: Vec<Layer>, rows: usize) -> Result<Noise, ImportError> {
+    let noise = Noise::new(place(path), net, rows)?;
+    let stated = walk.weights.scalar_or_zero(&format!("{path}.target_size"))?;
+    if stated != 0.0 && stated != noise.size as f64 {
+        let reason = format!("is {stated}, the ratios make {}; config.gin is of another run", noise.size);
+        return Err(malformed(&format!("{path}.target_size"), reason));
+    }
+    Ok(noise)
 }
 
 fn latents(weights: &Weights, wrapper: &str) -> Result<Latents, ImportError> {
@@ -229,19 +241,16 @@ fn modes(config: &Config) -> Result<(Mode, Mode), ImportError> {
 
 /// The channel count, which training often leaves out of the configuration, from the width of the first layer.
 fn channels(config: &Config, width: usize, per_channel: usize) -> Result<usize, ImportError> {
-    let key = "encoder.encoder.net.0";
-    if width % per_channel != 0 {
-        return Err(malformed(key, format!("reads {width} channels, which are not a multiple of {per_channel} bands")));
-    }
-    let channels = width / per_channel;
+    let channels = super::audio_channels(width, per_channel)?;
     let gin = Gin { config, scope: "", class: "RAVE" };
     match gin.count("n_channels")? {
-        Some(bound) if bound != channels => Err(malformed(
-            key,
-            format!(
-                "reads {width} channels, that is, {channels} of audio, but config.gin says n_channels = {bound}; the file is of another run"
-            ),
-        )),
+        Some(bound) if bound != channels => {
+            let reason = format!(
+                "reads {width} channels, that is, {channels} of audio, but config.gin says n_channels = {bound}; \
+                 the file is of another run"
+            );
+            Err(malformed("encoder.encoder.net.0", reason))
+        }
         _ => Ok(channels),
     }
 }
@@ -267,107 +276,6 @@ fn sampling_rate(config: &Config) -> Result<u32, ImportError> {
             u32::try_from(rate).map_err(|_| malformed("config.gin, RAVE.sampling_rate", format!("is {rate}")))
         }),
     }
-}
-
-/// The bindings of one class in one scope.
-struct Gin<'a> {
-    config: &'a Config,
-    scope: &'a str,
-    class: &'a str,
-}
-
-impl Gin<'_> {
-    fn value(&self, parameter: &str) -> Option<Value> {
-        self.config.value(self.scope, self.class, parameter).filter(|value| *value != Value::None)
-    }
-
-    fn count(&self, parameter: &str) -> Result<Option<usize>, ImportError> {
-        self.value(parameter).map(|value| count(&format!("{}.{parameter}", self.class), &value)).transpose()
-    }
-
-    fn ratios(&self) -> Result<Option<Vec<usize>>, ImportError> {
-        let name = format!("{}.ratios", self.class);
-        self.value("ratios").map(|value| counts(&name, &value)).transpose()
-    }
-
-    /// One list of dilations per ratio; a flat list serves every stage.
-    fn dilations(&self) -> Result<Vec<Vec<usize>>, ImportError> {
-        let name = format!("{}.dilations", self.class);
-        let value = self.value("dilations").ok_or_else(|| unbound(&name))?;
-        let stages = self.ratios()?.ok_or_else(|| unbound(&format!("{}.ratios", self.class)))?.len();
-        match &value {
-            Value::List(entries) if !matches!(entries.first(), Some(Value::List(_))) => {
-                Ok(vec![counts(&name, &value)?; stages])
-            }
-            _ => {
-                let dilations = lists(&name, &value)?;
-                if dilations.len() == stages {
-                    return Ok(dilations);
-                }
-                let reason = format!("has {} lists for {stages} ratios; one per ratio is needed", dilations.len());
-                Err(malformed(&format!("config.gin, {name}"), reason))
-            }
-        }
-    }
-
-    /// Refuses an activation that leaves no trace in the checkpoint and is not RAVE's own.
-    fn known_activation(&self) -> Result<(), ImportError> {
-        for class in [self.class, "DilatedUnit"] {
-            match self.config.value(self.scope, class, "activation") {
-                None | Some(Value::None) => {}
-                Some(Value::Reference(name)) if name.ends_with("Snake") => {}
-                Some(other) => {
-                    let reason = format!("is {other:?}; only the default leaky rectifier and Snake can be read");
-                    return Err(malformed(&format!("config.gin, {class}.activation"), reason));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The class that a parameter names, without its module, and the scope it is to be built in.
-fn reference(config: &Config, scope: &str, class: &str, parameter: &str) -> Result<(String, String), ImportError> {
-    match config.value(scope, class, parameter) {
-        Some(Value::Reference(name)) => {
-            let (scope, path) = name.rsplit_once('/').unwrap_or(("", &name));
-            Ok((path.rsplit('.').next().unwrap_or(path).to_string(), scope.to_string()))
-        }
-        _ => Err(unbound(&format!("{class}.{parameter}"))),
-    }
-}
-
-fn count(name: &str, value: &Value) -> Result<usize, ImportError> {
-    const LIMIT: i64 = 1 << 24;
-    match value {
-        Value::Int(n) if (1..=LIMIT).contains(n) => Ok(*n as usize),
-        Value::Float(x) if x.fract() == 0.0 && (1.0..=LIMIT as f64).contains(x) => Ok(*x as usize),
-        other => Err(malformed(
-            &format!("config.gin, {name}"),
-            format!("is {other:?}; a number from 1 to {LIMIT} is needed"),
-        )),
-    }
-}
-
-fn counts(name: &str, value: &Value) -> Result<Vec<usize>, ImportError> {
-    match value {
-        Value::List(entries) => entries.iter().map(|entry| count(name, entry)).collect(),
-        other => Err(malformed(&format!("config.gin, {name}"), format!("is {other:?}; a list is needed"))),
-    }
-}
-
-fn lists(name: &str, value: &Value) -> Result<Vec<Vec<usize>>, ImportError> {
-    match value {
-        Value::List(entries) => entries.iter().map(|entry| counts(name, entry)).collect(),
-        other => Err(malformed(&format!("config.gin, {name}"), format!("is {other:?}; a list of lists is needed"))),
-    }
-}
-
-fn unbound(name: &str) -> ImportError {
-    malformed(
-        "config.gin",
-        format!("does not bind {name}; take the config.gin that training wrote into the run folder"),
-    )
 }
 
 fn unknown_class(what: &str, class: &str) -> ImportError {

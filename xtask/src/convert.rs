@@ -1,0 +1,155 @@
+//! `convert`: a checkpoint → a `.runnel` file.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use runnel::import::{LatentChoice, Options};
+use runnel::stream::StreamModel;
+use serde::Serialize;
+
+use crate::model::refused;
+use crate::output::Output;
+use crate::progress::spin;
+use crate::report;
+
+/// Turn a trained model into a .runnel file, which streams.
+#[derive(Args)]
+#[command(after_help = "\
+CHECKPOINT is one of
+  a RAVE training run   its folder, with config.gin and checkpoints
+  a .ckpt               with its config.gin beside or above it
+  an exported .ts       made by `rave export`, with or without --streaming
+
+Nothing is retrained, and nothing in the file is run. Every signal keeps its values; only the time at which they are \
+computed changes. The latency that is printed is the least that this model allows.
+
+Examples:
+  cargo xtask convert runs/drums_a1b2c3             writes runs/drums_a1b2c3.runnel
+  cargo xtask convert drums.ts -o models/drums.runnel
+  cargo xtask convert runs/drums_a1b2c3 --latents 8 keep the 8 most important latents")]
+pub(crate) struct Arguments {
+    /// The trained model
+    checkpoint: PathBuf,
+    /// Where to write [default: CHECKPOINT with the extension .runnel]
+    #[arg(short, long, value_name = "OUT.runnel")]
+    output: Option<PathBuf>,
+    /// Keep as many latents as reach this fidelity, 0.1 to 0.999 [default: what the export kept, or 0.95]
+    #[arg(long, value_name = "F", value_parser = fidelity)]
+    fidelity: Option<f32>,
+    /// Keep this many latents
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "fidelity")]
+    latents: Option<u16>,
+    /// Use the moving average of the weights, where the checkpoint has one
+    #[arg(long)]
+    ema: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    found: &'a str,
+    sampling_rate: u32,
+    latents: usize,
+    nodes: usize,
+    weights: u64,
+    latency_samples: u64,
+    latency_ms: f64,
+    output: &'a Path,
+    output_bytes: usize,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let source = &arguments.checkpoint;
+    std::fs::metadata(source).map_err(|e| crate::input::explain(&e, source))?;
+    if source.is_file() && runnel::format::is_safetensors(source).unwrap_or(false) {
+        let cure = "a .runnel file is converted already, give it to render, inspect or verify";
+        bail!("cannot convert {}: it is a safetensors file; {cure}", source.display());
+    }
+    let path = match &arguments.output {
+        Some(path) => path.clone(),
+        None => beside(source)?,
+    };
+    if path.extension().is_none_or(|e| e != "runnel") {
+        bail!(
+            "cannot write {}: a converted model has the extension .runnel; choose another name with -o",
+            path.display()
+        );
+    }
+    let mut output = Output::create(&path, &[source])?;
+    let options = Options {
+        latents: match (arguments.latents, arguments.fidelity) {
+            (Some(count), _) => LatentChoice::Count(count.into()),
+            (None, Some(fidelity)) => LatentChoice::Fidelity(fidelity),
+            (None, None) => LatentChoice::Default,
+        },
+        ema: arguments.ema,
+    };
+    let refused = |e: &dyn std::fmt::Display| refused("convert", source, e);
+    let trained = spin(&format!("Reading {}", source.display()), || runnel::import::open(source, &options))
+        .map_err(|e| refused(&e))?;
+    let model = spin("Rewriting", || runnel::rewrite::rewrite(&trained)).map_err(|e| refused(&e))?;
+    let bytes = runnel::format::to_bytes(&model).map_err(|e| refused(&e))?;
+    output.file().write_all(&bytes).map_err(|e| crate::output::explain(e.into(), &path))?;
+    output.commit()?;
+
+    let report = Report {
+        found: &model.info.description,
+        sampling_rate: model.info.sampling_rate,
+        latents: model.info.latent_names.len(),
+        nodes: model.forward.nodes().len(),
+        weights: weights(&model),
+        latency_samples: model.forward.latency_samples(),
+        latency_ms: model.forward.latency_samples() as f64 * 1e3 / f64::from(model.info.sampling_rate),
+        output: &path,
+        output_bytes: bytes.len(),
+    };
+    if arguments.json {
+        return report::print_json(&report);
+    }
+    report::print(&report::facts(&[
+        ("found", report.found.to_owned()),
+        ("model", format!("{} nodes, {} weights", report.nodes, report::scaled(report.weights as f64).trim_end())),
+        ("latency", report::latency(report.latency_samples, report.sampling_rate)),
+        ("wrote", format!("{} ({})", path.display(), report::bytes(report.output_bytes as u64))),
+    ]))
+}
+
+/// Number of coefficients, each counted once.
+pub(crate) fn weights(model: &StreamModel) -> u64 {
+    let latent = model.latent.iter().flat_map(|l| [&l.encode, &l.decode]);
+    let mut seen = HashSet::new();
+    std::iter::once(&model.forward)
+        .chain(latent)
+        .flat_map(|stream| stream.weights())
+        .filter(|weight| seen.insert(Arc::as_ptr(weight)))
+        .map(|weight| weight.len() as u64)
+        .sum()
+}
+
+/// The default output: the checkpoint's or folder's own name beside it, with the extension `.runnel`.
+fn beside(source: &Path) -> Result<PathBuf> {
+    let whole = source.canonicalize().map_err(|e| crate::input::explain(&e, source))?;
+    let stem = if whole.is_dir() { whole.file_name() } else { whole.file_stem() };
+    let mut name =
+        stem.with_context(|| format!("{} has no name; name the output with -o", source.display()))?.to_owned();
+    name.push(".runnel");
+    // As the user wrote the path, where that names the place.
+    let folder = match source.file_name() {
+        Some(_) => source.parent().unwrap_or(Path::new("")).to_owned(),
+        None => whole.parent().unwrap_or(Path::new("")).to_owned(),
+    };
+    Ok(folder.join(name))
+}
+
+fn fidelity(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(f) if (0.1..=0.999).contains(&f) => Ok(f),
+        _ => Err("a number from 0.1 to 0.999 is needed".into()),
+    }
+}

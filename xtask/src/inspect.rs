@@ -1,0 +1,184 @@
+//! `inspect`: what a model is made of, node by node.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use runnel::plan::Plan;
+use runnel::stream::StreamGraph;
+use serde::Serialize;
+
+use crate::model::{self, Method};
+use crate::report::{self, Align};
+
+/// Show a model node by node: op, shape, rate, receptive field, lag, cache, work.
+#[derive(Args)]
+#[command(after_help = "\
+Columns:
+  shape   channels × frames per input frame
+  field   samples before and after its own time that a frame depends on; ∞ behind a recurrent node
+  lag     samples that a frame waits beyond its own time
+  cache   bytes that one running instance keeps
+  MAC/s   multiply-adds per second of audio
+
+Examples:
+  cargo xtask inspect drums.runnel
+  cargo xtask inspect drums.runnel --json | jq .methods.forward.latency_samples")]
+pub(crate) struct Arguments {
+    /// A .runnel file, or anything that `convert` reads
+    file: PathBuf,
+    /// Which of the model's methods the table shows
+    #[arg(long, value_enum, default_value = "forward")]
+    method: Method,
+    /// Print everything, of all methods, as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    info: &'a runnel::Info,
+    weights: u64,
+    methods: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct Stream {
+    input_channels: usize,
+    output_channels: usize,
+    hop_samples: f64,
+    latency_samples: u64,
+    latency_ms: f64,
+    receptive_field_past_samples: Option<u64>,
+    receptive_field_future_samples: u64,
+    cache_bytes: u64,
+    weight_bytes: u64,
+    macs_per_second: f64,
+    nodes: Vec<Node>,
+}
+
+#[derive(Serialize)]
+struct Node {
+    name: String,
+    op: &'static str,
+    inputs: Vec<usize>,
+    channels: usize,
+    rate: String,
+    past_samples: Option<u64>,
+    future_samples: u64,
+    lag_samples: f64,
+    cache_frames: usize,
+    cache_bytes: u64,
+    macs_per_second: f64,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let model = model::open(&arguments.file)?.streams;
+    let rate = model.info.sampling_rate;
+    if arguments.json {
+        let mut methods = serde_json::Map::new();
+        for method in Method::all(&model) {
+            let stream = describe(method.of(&model)?, rate)?;
+            methods
+                .insert(method.to_string(), serde_json::to_value(stream).context("cannot write the report as JSON")?);
+        }
+        return report::print_json(&Report { info: &model.info, weights: crate::convert::weights(&model), methods });
+    }
+    let stream = describe(arguments.method.of(&model)?, rate)?;
+    report::print(&nodes_table(&stream))?;
+    report::print("")?;
+    let past = stream.receptive_field_past_samples.map_or("unbounded".into(), report::grouped);
+    report::print(&report::facts(&[
+        ("model", format!("{}: {}", model.info.name, model.info.description)),
+        ("from", provenance(&model.info.provenance)),
+        ("method", format!("{}, {} to {} channels", arguments.method, stream.input_channels, stream.output_channels)),
+        (
+            "weights",
+            format!(
+                "{}, {}",
+                report::scaled(crate::convert::weights(&model) as f64).trim_end(),
+                report::bytes(stream.weight_bytes)
+            ),
+        ),
+        ("caches", format!("{} per instance", report::bytes(stream.cache_bytes))),
+        ("work", format!("{}MAC/s", report::scaled(stream.macs_per_second))),
+        ("field", format!("{past} samples past, {} future", report::grouped(stream.receptive_field_future_samples))),
+        ("hop", format!("{} samples", stream.hop_samples)),
+        ("latency", report::latency(stream.latency_samples, rate)),
+    ]))
+}
+
+fn describe(stream: &StreamGraph, sampling_rate: u32) -> Result<Stream> {
+    let plan = Plan::new(stream)?;
+    let ticks = stream.ticks_per_sample() as f64;
+    let nodes = stream.nodes().iter().enumerate().map(|(id, node)| {
+        let (past_samples, future_samples) = stream.node_receptive_field_samples(id);
+        Node {
+            name: node.name.clone(),
+            op: node.op.name(),
+            inputs: node.inputs.clone(),
+            channels: node.channels,
+            rate: node.rate.to_string(),
+            past_samples,
+            future_samples,
+            lag_samples: node.timeline.lag() as f64 / ticks,
+            cache_frames: node.cache_frames,
+            cache_bytes: plan.cache_bytes(id) as u64,
+            macs_per_second: stream.macs_per_sample(id) * f64::from(sampling_rate),
+        }
+    });
+    let nodes: Vec<_> = nodes.collect();
+    let (past, future) = stream.receptive_field_samples();
+    Ok(Stream {
+        input_channels: stream.input().channels,
+        output_channels: stream.output().channels,
+        hop_samples: stream.hop_ticks() as f64 / ticks,
+        latency_samples: stream.latency_samples(),
+        latency_ms: stream.latency_samples() as f64 * 1e3 / f64::from(sampling_rate),
+        receptive_field_past_samples: past,
+        receptive_field_future_samples: future,
+        cache_bytes: plan.state_bytes() as u64,
+        weight_bytes: plan.weight_bytes() as u64,
+        macs_per_second: nodes.iter().map(|n| n.macs_per_second).sum(),
+        nodes,
+    })
+}
+
+fn nodes_table(stream: &Stream) -> String {
+    let heads = [
+        ("node", Align::Left),
+        ("op", Align::Left),
+        ("shape", Align::Right),
+        ("field", Align::Right),
+        ("lag", Align::Right),
+        ("cache", Align::Right),
+        ("MAC/s", Align::Right),
+    ];
+    let rows: Vec<_> = stream
+        .nodes
+        .iter()
+        .map(|n| {
+            let past = n.past_samples.map_or("∞".into(), report::grouped);
+            vec![
+                n.name.clone(),
+                n.op.to_owned(),
+                format!("{} × {}", n.channels, n.rate),
+                format!("−{past} +{}", report::grouped(n.future_samples)),
+                report::grouped(n.lag_samples.ceil() as u64),
+                report::bytes(n.cache_bytes),
+                if n.macs_per_second == 0.0 {
+                    "–".into()
+                } else {
+                    report::scaled(n.macs_per_second).trim_end().to_owned()
+                },
+            ]
+        })
+        .collect();
+    report::table(&heads, &rows)
+}
+
+fn provenance(p: &runnel::model::Provenance) -> String {
+    let hash = p.sha256.get(..12).map_or(String::new(), |h| format!(", sha256 {h}…"));
+    format!("{}{hash}, converted by {}", p.source, p.converter)
+}

@@ -1,0 +1,25 @@
+//! Colours: dark is quiet, bright is loud, and lightness grows evenly between.
+
+/// Behind everything.
+pub(super) const PAPER: [u8; 3] = [16, 16, 22];
+/// Text and ticks.
+pub(super) const INK: [u8; 3] = [200, 204, 214];
+
+const STOPS: [[f32; 3]; 8] = [
+    [6.0, 6.0, 16.0],
+    [28.0, 16.0, 68.0],
+    [82.0, 18.0, 124.0],
+    [142.0, 36.0, 124.0],
+    [204.0, 62.0, 96.0],
+    [246.0, 110.0, 76.0],
+    [254.0, 180.0, 112.0],
+    [252.0, 250.0, 200.0],
+];
+
+/// The colour of a level: 0 the quietest shown, 1 the loudest.
+pub(super) fn of(level: f32) -> [u8; 3] {
+    let place = level.clamp(0.0, 1.0) * (STOPS.len() - 1) as f32;
+    let below = (place as usize).min(STOPS.len() - 2);
+    let part = place - below as f32;
+    std::array::from_fn(|i| (STOPS[below][i] * (1.0 - part) + STOPS[below + 1][i] * part).round() as u8)
+}

@@ -1,0 +1,354 @@
+//! The command line as a user meets it: files in, files and one message out.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::Arc;
+
+use runnel::graph::{Conv1d, ConvTranspose1d, Graph, Op};
+use runnel::model::{Info, Latent, Model, Provenance};
+use runnel::{Tensor, Weight};
+
+struct Bench {
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, line: &str) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .args(line.split_whitespace())
+            .current_dir(self.folder.path())
+            .output()
+            .expect("the command line runs")
+    }
+
+    fn succeeds(&self, line: &str) -> String {
+        let output = self.run(line);
+        let (out, err) = texts(&output);
+        assert!(output.status.success(), "{line}: {err}");
+        out
+    }
+
+    /// Fails with exit code 1 and one line on stderr that has all of `words`; leaves no new file.
+    fn refuses(&self, line: &str, words: &[&str]) {
+        let before = self.files();
+        let output = self.run(line);
+        let (_, err) = texts(&output);
+        assert_eq!(output.status.code(), Some(1), "{line}: {err}");
+        assert_eq!(err.lines().count(), 1, "{line}: {err}");
+        assert!(err.starts_with("error: "), "{line}: {err}");
+        for word in words {
+            assert!(err.contains(word), "{line}: no {word:?} in {err}");
+        }
+        assert_eq!(self.files(), before, "{line}");
+    }
+
+    fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files: Vec<_> = std::fs::read_dir(self.folder.path())
+            .expect("the folder")
+            .map(|entry| entry.expect("an entry").path())
+            .filter(|path| path.is_file())
+            .map(|path| (path.clone(), std::fs::read(path).expect("bytes")))
+            .collect();
+        files.sort();
+        files
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.path(name), bytes).expect("a file");
+    }
+
+    fn write_model(&self, name: &str) {
+        let model = runnel::rewrite::rewrite(&model()).expect("a stream");
+        runnel::format::save(&model, &self.path(name)).expect("a file");
+    }
+
+    fn write_wav(&self, name: &str, channels: u16, rate: u32, frames: usize) {
+        let spec = hound::WavSpec {
+            channels,
+            sample_rate: rate,
+            bits_per_sample: 32,
+            sample_format: hound::SampleFormat::Float,
+        };
+        let mut writer = hound::WavWriter::create(self.path(name), spec).expect("a file");
+        for n in 0..frames {
+            for c in 0..channels {
+                let t = n as f32 / rate as f32;
+                writer.write_sample((t * (300.0 + 100.0 * f32::from(c)) * std::f32::consts::TAU).sin() * 0.5).expect("a sample");
+            }
+        }
+        writer.finalize().expect("a file");
+    }
+
+    fn read_wav(&self, name: &str) -> (hound::WavSpec, Vec<f32>) {
+        let mut reader = hound::WavReader::open(self.path(name)).expect("a wav file");
+        let samples = reader.samples::<f32>().map(|s| s.expect("a sample")).collect();
+        (reader.spec(), samples)
+    }
+}
+
+fn texts(output: &Output) -> (String, String) {
+    (String::from_utf8_lossy(&output.stdout).into(), String::from_utf8_lossy(&output.stderr).into())
+}
+
+/// Four bands at a quarter of the rate, a centred residual branch, random latents, and back.
+fn model() -> Model {
+    let weight = |shape: &[usize], seed: usize| -> Weight {
+        let len = shape.iter().product();
+        let value = |i: usize| (((i * 7919 + seed * 104_729) % 1009) as f32 / 1009.0 - 0.5) * 0.5;
+        Arc::new(Tensor::new(shape, (0..len).map(value).collect()))
+    };
+    let conv = |weight: Weight, stride: usize, left_padding: i64| {
+        Op::Conv1d(Conv1d { weight, bias: None, stride, dilation: 1, left_padding, groups: 1 })
+    };
+    let mut encode = Graph::new(1);
+    let down = encode.push("encoder.down", conv(weight(&[4, 1, 8], 1), 4, 2), &[0]).expect("a node");
+    let branch = encode.push("encoder.branch", conv(weight(&[4, 4, 5], 2), 1, 2), &[down]).expect("a node");
+    let sum = encode.push("encoder.sum", Op::Add, &[down, branch]).expect("a node");
+    let noise = encode.push("encoder.noise", Op::Gaussian { channels: 4, key: 1 }, &[sum]).expect("a node");
+    encode.push("encoder.sample", Op::Add, &[sum, noise]).expect("a node");
+    let mut decode = Graph::new(4);
+    let up = ConvTranspose1d { weight: weight(&[4, 1, 8], 3), bias: None, stride: 4, left_trim: 2, groups: 1 };
+    decode.push("decoder.up", Op::ConvTranspose1d(up), &[0]).expect("a node");
+    Model {
+        forward: encode.then("latents", &decode).expect("a graph"),
+        latent: Some(Latent { encode, decode }),
+        info: Info {
+            name: "bands".into(),
+            description: "four bands".into(),
+            sampling_rate: 44_100,
+            latent_names: (0..4).map(|i| format!("band {i}")).collect(),
+            provenance: Provenance { source: "test".into(), sha256: String::new(), converter: "test".into() },
+        },
+    }
+}
+
+fn z_frames(path: &Path) -> Vec<usize> {
+    let bytes = std::fs::read(path).expect("bytes");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    file.tensor("z").expect("z").shape().to_vec()
+}
+
+#[test]
+fn render_without_arguments_makes_the_demo() {
+    let bench = Bench::new();
+    let report = bench.succeeds("render");
+    for word in ["latency", "real-time factor", "stream against offline"] {
+        assert!(report.contains(word), "{report}");
+    }
+    assert_eq!(bench.read_wav("runnel-demo.wav").1.len(), 4 * 44_100);
+    assert!(std::fs::read(bench.path("runnel-demo.png")).expect("a picture").starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn render_keeps_counts_rates_and_channels() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    for (channels, rate, frames) in [
+        (1, 44_100, 0),
+        (1, 44_100, 1),
+        (2, 44_100, 2),
+        (1, 48_000, 0),
+        (2, 48_000, 1),
+        (3, 22_050, 2),
+        (2, 47_999, 10_007),
+    ] {
+        bench.write_wav("in.wav", channels, rate, frames);
+        bench.succeeds("render bands.runnel in.wav");
+        let (spec, samples) = bench.read_wav("in-bands.wav");
+        assert_eq!((spec.channels, spec.sample_rate), (channels, rate));
+        assert_eq!(samples.len(), frames * usize::from(channels), "{channels} channels, {rate} Hz");
+    }
+}
+
+#[test]
+fn render_is_the_same_for_every_partition_and_offline() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    bench.write_wav("in.wav", 2, 44_100, 5000);
+    bench.succeeds("render bands.runnel in.wav -o whole.wav --block whole --seed 3");
+    let whole = bench.read_wav("whole.wav").1;
+    for block in ["1", "7", "512", "random"] {
+        bench.succeeds(&format!("render bands.runnel in.wav -o cut.wav --block {block} --seed 3"));
+        assert!(bench.read_wav("cut.wav").1 == whole, "{block}");
+    }
+    bench.succeeds("render bands.runnel in.wav -o other.wav --seed 4");
+    assert!(bench.read_wav("other.wav").1 != whole);
+    bench.succeeds("render bands.runnel in.wav -o offline.wav --seed 3 --offline");
+    let offline = bench.read_wav("offline.wav").1;
+    assert_eq!(offline.len(), whole.len());
+    let error = whole.iter().zip(&offline).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(error < 1e-5, "{error}");
+}
+
+#[test]
+fn kept_latency_is_the_reported_one() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    bench.write_wav("in.wav", 1, 44_100, 5000);
+    let report = bench.succeeds("render bands.runnel in.wav -o aligned.wav --deterministic --json");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    let latency = report["latency_samples"].as_u64().expect("a number") as usize;
+    assert!(latency > 0);
+    bench.succeeds("render bands.runnel in.wav -o late.wav --deterministic --keep-latency");
+    let (aligned, late) = (bench.read_wav("aligned.wav").1, bench.read_wav("late.wav").1);
+    assert_eq!((aligned.len(), late.len()), (5000, 5000));
+    assert!(late[latency..] == aligned[..5000 - latency]);
+}
+
+#[test]
+fn latents_go_out_and_come_back() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    for (channels, frames) in [(1, 0), (1, 1), (2, 4001)] {
+        bench.write_wav("in.wav", channels, 44_100, frames);
+        bench.succeeds("render bands.runnel in.wav --method encode --deterministic");
+        assert_eq!(z_frames(&bench.path("in-bands.safetensors")), [4 * usize::from(channels), frames.div_ceil(4)]);
+        bench.succeeds("render bands.runnel in-bands.safetensors --method decode -o again.wav");
+        bench.succeeds("render bands.runnel in.wav -o forward.wav --deterministic");
+        let (again, forward) = (bench.read_wav("again.wav").1, bench.read_wav("forward.wav").1);
+        assert_eq!(again.len(), frames.next_multiple_of(4) * usize::from(channels));
+        // Before the first latent and after the last, decoding hears silence, the whole model the encoder's response.
+        if frames > 128 {
+            assert!(again[64..forward.len() - 64] == forward[64..forward.len() - 64], "{channels} × {frames}");
+        }
+    }
+}
+
+#[test]
+fn arrays_go_through_at_the_models_rate() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    bench.write_wav("in.wav", 2, 48_000, 4800);
+    bench.succeeds("render bands.runnel in.wav -o out.npy");
+    let bytes = std::fs::read(bench.path("out.npy")).expect("bytes");
+    assert!(String::from_utf8_lossy(&bytes[..128]).contains("'shape': (2, 4410)"));
+    bench.succeeds("render bands.runnel out.npy -o again.npy");
+    bench.succeeds("render bands.runnel out.npy -o again.flac");
+    bench.succeeds("render bands.runnel again.flac -o last.wav");
+    assert_eq!(bench.read_wav("last.wav").1.len(), 2 * 4410);
+}
+
+#[test]
+fn inspect_and_verify_agree_on_the_model() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    let table = bench.succeeds("inspect bands.runnel");
+    assert!(table.contains("encoder.branch") && table.contains("latency"), "{table}");
+    let json: serde_json::Value = serde_json::from_str(&bench.succeeds("inspect bands.runnel --json")).expect("JSON");
+    let nodes = json["methods"]["forward"]["nodes"].as_array().expect("nodes");
+    assert!(
+        nodes.len() >= 6 && json["methods"]["encode"].is_object() && json["weights"].as_u64() == Some(32 + 80 + 32)
+    );
+
+    let text = bench.succeeds("verify bands.runnel");
+    assert!(text.contains("verified"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&bench.succeeds("verify bands.runnel --json")).expect("JSON");
+    assert_eq!(json["passed"], true);
+    // forward and encode silent and seeded, decode.
+    assert_eq!(json["checks"].as_array().expect("checks").len(), 5);
+    bench.write_wav("in.wav", 2, 48_000, 1000);
+    bench.succeeds("verify bands.runnel --input in.wav");
+}
+
+#[test]
+fn bad_checkpoints_are_refused() {
+    let bench = Bench::new();
+    bench.write("empty.ts", b"");
+    bench.write("jpeg.ts", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00");
+    bench.write("cut.ckpt", b"PK\x03\x04\x00\x00\x08\x08\x00\x00");
+    bench.write_model("bands.runnel");
+    std::fs::create_dir(bench.path("folder")).expect("a folder");
+    bench.refuses("convert absent.ts", &["absent.ts", "does not exist"]);
+    bench.refuses("convert empty.ts", &["empty.ts"]);
+    bench.refuses("convert jpeg.ts", &["jpeg.ts"]);
+    bench.refuses("convert cut.ckpt", &["cut.ckpt"]);
+    bench.refuses("convert folder", &["folder"]);
+    bench.refuses("convert bands.runnel", &["bands.runnel", "converted already"]);
+    bench.refuses("convert jpeg.ts -o jpeg.ts", &["jpeg.ts", "extension .runnel"]);
+    bench.refuses("convert jpeg.ts -o no/such/out.runnel", &["no/such", "does not exist"]);
+    for command in ["inspect", "verify", "render"] {
+        bench.refuses(&format!("{command} absent.runnel"), &["absent.runnel", "does not exist"]);
+        bench.refuses(&format!("{command} empty.ts"), &["empty.ts"]);
+        bench.refuses(&format!("{command} jpeg.ts"), &["jpeg.ts"]);
+        bench.refuses(&format!("{command} folder"), &["folder"]);
+    }
+    #[cfg(unix)]
+    bench.refuses("inspect /dev/zero", &["/dev/zero", "device"]);
+}
+
+#[test]
+fn damaged_models_are_refused() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    let whole = std::fs::read(bench.path("bands.runnel")).expect("bytes");
+    bench.write("cut.runnel", &whole[..whole.len() / 2]);
+    bench.refuses("inspect cut.runnel", &["cut.runnel"]);
+    let mut nan = whole.clone();
+    let at = nan.len() - 4;
+    nan[at..].copy_from_slice(&f32::NAN.to_le_bytes());
+    bench.write("nan.runnel", &nan);
+    bench.refuses("render nan.runnel", &["nan.runnel"]);
+}
+
+#[test]
+fn bad_sounds_and_outputs_are_refused() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    bench.write_wav("in.wav", 2, 44_100, 100);
+    bench.write("empty.wav", b"");
+    bench.write("text.wav", b"no sound at all, but a line of text that is long enough");
+    std::fs::create_dir(bench.path("folder.wav")).expect("a folder");
+    bench.refuses("render bands.runnel absent.wav", &["absent.wav", "does not exist"]);
+    bench.refuses("render bands.runnel empty.wav", &["empty.wav", "0 bytes"]);
+    bench.refuses("render bands.runnel text.wav", &["text.wav"]);
+    bench.refuses("render bands.runnel folder.wav", &["folder.wav", "it is a folder"]);
+    bench.refuses("render bands.runnel in.wav -o in.wav", &["the output is the input"]);
+    bench.refuses("render bands.runnel in.wav -o bands.runnel", &["extension .runnel"]);
+    bench.refuses("render bands.runnel in.wav -o folder.wav", &["it is a folder"]);
+    bench.refuses("render bands.runnel in.wav -o no/such/out.wav", &["does not exist"]);
+    bench.refuses("render bands.runnel in.wav -o out.mp3", &[".wav (32-bit float)"]);
+    bench.refuses("render bands.runnel in.wav -o out.wav --spectrogram out.wav", &[".png"]);
+    bench.refuses("render bands.runnel in.wav --method encode -o out.wav", &[".safetensors"]);
+    bench.refuses("render bands.runnel in.wav --method decode", &["safetensors"]);
+    bench.refuses("render bands.runnel --method decode", &["latents"]);
+    bench.refuses("render in.wav bands.runnel", &["comes second"]);
+    #[cfg(unix)]
+    bench.refuses("render bands.runnel in.wav -o /dev/null.wav/x.wav", &["/dev/null.wav"]);
+}
+
+#[test]
+fn a_failed_run_leaves_an_existing_output() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    bench.write("precious.wav", b"precious");
+    bench.write("precious.runnel", b"precious");
+    bench.write("jpeg.ts", b"\xff\xd8\xff\xe0\x00\x10JFIF\x00");
+    // `refuses` compares every file's bytes.
+    bench.refuses("render bands.runnel jpeg.wav -o precious.wav", &["jpeg.wav"]);
+    bench.refuses("convert jpeg.ts -o precious.runnel", &["jpeg.ts"]);
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let bench = Bench::new();
+    for line in [
+        "",
+        "nonsense",
+        "render --block 0",
+        "render --block x",
+        "convert",
+        "convert a --fidelity 2",
+        "convert a --latents 0",
+    ] {
+        let output = bench.run(line);
+        assert_eq!(output.status.code(), Some(2), "{line}: {}", texts(&output).1);
+    }
+}
