@@ -2,5 +2,6 @@
 
 mod contract;
 mod dependence;
+mod runnel_file;
 mod strategy;
 mod streams;
