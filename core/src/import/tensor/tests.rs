@@ -124,6 +124,21 @@ fn one_element_repeated_without_bound_is_refused() {
 }
 
 #[test]
+fn repetitions_add_up() {
+    let rows = |pickler: Pickler, count: i32| {
+        let rows = Tensor { shape: &[10_000, 3], strides: &[0, 1], ..MATRIX };
+        let pickler = pickler.text("state_dict").raw(b"}(");
+        (0..count).fold(pickler, |pickler, i| pickler.text(&format!("w{i}")).tensor(rows)).raw(b"u")
+    };
+    let read = |count| {
+        let bytes = checkpoint(|pickler| rows(pickler, count), &[("archive/data/0", &f32s(&SIX))]);
+        checkpoint::from_archive(&mut Archive::new(bytes, "x.ckpt").unwrap(), |_| true)
+    };
+    assert!(read(2).is_ok());
+    assert!(read(3).unwrap_err().to_string().contains("far more than the file"));
+}
+
+#[test]
 fn a_storage_of_another_size_than_claimed_is_refused() {
     let reason = read(MATRIX, &f32s(&[0.0; 5])).unwrap_err().to_string();
     assert!(reason.contains("entry data/0: 20 bytes where 6 elements of F32 belong"), "{reason}");
