@@ -2,5 +2,6 @@
 
 mod contract;
 mod dependence;
+mod rave;
 mod strategy;
 mod streams;

@@ -7,7 +7,11 @@ use crate::timing::Rate;
 /// Channels and rate of the output of `op` over inputs of these channels and rates, or why it cannot read them.
 pub(crate) fn infer(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), String> {
     let (channels, rate) = infer_unbounded(op, inputs)?;
-    if channels <= MOST_CHANNELS { Ok((channels, rate)) } else { Err(format!("{channels} channels, at most {MOST_CHANNELS} are read")) }
+    if channels <= MOST_CHANNELS {
+        Ok((channels, rate))
+    } else {
+        Err(format!("{channels} channels, at most {MOST_CHANNELS} are read"))
+    }
 }
 
 /// Channels of one signal beyond which a model is refused.
