@@ -62,6 +62,24 @@ pub enum Values {
     Int(Vec<i64>),
 }
 
+impl Array {
+    /// The values, if they are floating point.
+    pub fn floats(&self) -> Option<&[f32]> {
+        match &self.values {
+            Values::Float(values) => Some(values),
+            Values::Int(_) => None,
+        }
+    }
+
+    /// The values, if they are integers or booleans.
+    pub fn ints(&self) -> Option<&[i64]> {
+        match &self.values {
+            Values::Int(values) => Some(values),
+            Values::Float(_) => None,
+        }
+    }
+}
+
 /// Parameters and buffers by their dotted names.
 pub type StateDict = BTreeMap<String, Array>;
 

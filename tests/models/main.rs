@@ -1,5 +1,7 @@
-//! Real checkpoints against the reference's recorded outputs: every model folder under `tests/golden`, and under
-//! `RUNNEL_MODELS` where that names a folder of more. A model folder NAME holds what `tests/golden/README.md` lists.
+//! Real checkpoints against the reference's recorded outputs: every model folder under `tests/golden/rave`, and under
+//! `RUNNEL_MODELS` where that names a folder of more. A model folder holds run folders and exports of one model, and
+//! `reference.safetensors`: the input `x`, and what the deterministic offline reference made of it: `y` (or `y_offline`),
+//! `z` (`z_offline`), `enc_raw` (encoder output before quantisation), `noise` (`det_noise`; what its synthesis filtered).
 //!
 //! Prints one line per model; `cargo test --release --test models -- --nocapture` shows it.
 
@@ -25,7 +27,7 @@ const OFFLINE_ERROR: f32 = 1e-5;
 
 #[test]
 fn every_model_streams_as_it_was_recorded() {
-    let mut folders = models(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden"));
+    let mut folders = models(&PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/rave"));
     folders.extend(std::env::var_os("RUNNEL_MODELS").iter().flat_map(|more| models(Path::new(more))));
     println!(
         "{:16} {:>7} {:>7} {:>8} {:>9} {:>9} {:>9} {:>9}",
@@ -42,14 +44,20 @@ fn models(folder: &Path) -> Vec<PathBuf> {
     models
 }
 
+/// The run folder and the exports of a model folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return vec![] };
+    let exported = |p: &PathBuf| p.extension().is_some_and(|e| e == "ts") && !p.to_string_lossy().contains("_det");
+    let mut sources: Vec<_> =
+        entries.filter_map(Result::ok).map(|e| e.path()).filter(|p| p.is_dir() || exported(p)).collect();
+    sources.sort_by_key(|path| (path.is_file(), path.clone()));
+    sources
+}
+
 fn check(folder: &Path) -> Result<(), String> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let fail = |what: String| format!("{name}: {what}");
-    let sources: Vec<_> = [format!("{name}_run"), format!("{name}.ts"), format!("{name}_streaming.ts")]
-        .map(|source| folder.join(source))
-        .into_iter()
-        .filter(|path| path.exists())
-        .collect();
+    let sources = sources(folder);
     let mut imported = Vec::new();
     for source in &sources {
         let model =
@@ -75,30 +83,33 @@ fn check(folder: &Path) -> Result<(), String> {
     }
     let edges = streamed.forward.edge_samples();
 
-    let reference = folder.join("ref.safetensors");
+    let reference = ["ref.safetensors", "reference.safetensors"].map(|name| folder.join(name));
+    let reference = reference.iter().find(|path| path.exists()).cloned().unwrap_or_default();
     let mut errors = [f32::NAN; 2];
     let input;
     if let Ok(bytes) = std::fs::read(&reference) {
         let reference = SafeTensors::deserialize(&bytes).map_err(|e| fail(e.to_string()))?;
-        let noise = reference.tensor("det_noise").ok().map(|t| values(&t));
+        let recorded = |long: &str, short: &str| reference.tensor(long).or_else(|_| reference.tensor(short));
+        let noise = recorded("det_noise", "noise").ok().map(|t| values(&t));
         let forward = rewrite_graph(&with_noise(&first.forward, noise.as_deref())).map_err(|e| fail(e.to_string()))?;
         input = values(&reference.tensor("x").map_err(|e| fail(e.to_string()))?);
-        let expected = values(&reference.tensor("y_offline").map_err(|e| fail(e.to_string()))?);
+        let expected = values(&recorded("y_offline", "y").map_err(|e| fail(e.to_string()))?);
         // A recurrent decoder remembers how the encoder's edge was padded, and a codebook may have two entries equally
         // near: such decoders are given the recorded latents.
         let apart = forward.receptive_field_samples().0.is_none() || unquantized(&first.forward).is_some();
-        errors[0] = match (&first.latent, apart, reference.tensor("z_offline")) {
+        errors[0] = match (&first.latent, apart, recorded("z_offline", "z")) {
             (Some(latent), true, Ok(z)) => {
                 let decode = rewrite_graph(&latent.decode).map_err(|e| fail(e.to_string()))?;
                 against_reference(&decode, &values(&z), &expected)
             }
             _ => against_reference(&forward, &input, &expected),
         };
-        let (encoded, recorded) = match unquantized(&first.forward) {
+        let (encoded, latents) = match unquantized(&first.forward) {
             Some(encode) => (Some(rewrite_graph(&encode).map_err(|e| fail(e.to_string()))?), "enc_raw"),
             None => (streamed.latent.as_ref().map(|latent| latent.encode.clone()), "z_offline"),
         };
-        if let (Some(encode), Ok(z)) = (encoded, reference.tensor(recorded)) {
+        if let (Some(encode), Ok(z)) = (encoded, recorded(latents, if latents == "z_offline" { "z" } else { latents }))
+        {
             errors[1] = against_reference(&encode, &input, &values(&z));
         }
     } else {
@@ -207,7 +218,7 @@ fn against_reference(streamed: &StreamGraph, input: &[f32], expected: &[f32]) ->
     let (left, right) = streamed.edge_samples();
     let step = streamed.output().timeline.step as usize;
     let inside = (left as usize).div_ceil(step)..frames_out.saturating_sub((right as usize).div_ceil(step));
-    let mut greatest = 0.0f32;
+    let mut greatest = if inside.is_empty() { f32::NAN } else { 0.0f32 };
     for (c, row) in output.iter().enumerate() {
         for n in inside.clone() {
             let (y, expected) = (row[(n as i64 - first) as usize], expected[c * frames_out + n]);

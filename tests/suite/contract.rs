@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use runnel::random::Randomness;
 use runnel::rewrite::rewrite_graph;
 use runnel::{Plan, StreamGraph};
+use runnel_offline::{Backend, Offline, Signal};
 
 use crate::dependence::last_input;
 use crate::strategy;
@@ -79,6 +80,18 @@ proptest! {
         run(&mut used);
         used.reset();
         prop_assert_eq!(bits(&run(&mut used)), bits(&fresh.1));
+    }
+
+    /// Two implementations of every operation agree on what the offline model is.
+    #[test]
+    fn the_two_oracles_agree(strategy::Case(graph) in strategy::graph(), seed in any::<u64>()) {
+        let input = Signal::new(graph.input().channels, strategy::signal(graph.input().channels, 48, seed));
+        let run = |backend| Offline::new(&graph, backend).run(&input, Randomness::Seeded(seed));
+        let (a, b) = (run(Backend::Flex), run(Backend::NdArray));
+        let scale = a.data.iter().fold(1.0f32, |m, v| m.max(v.abs()));
+        for (x, y) in a.data.iter().zip(&b.data) {
+            prop_assert!((x - y).abs() <= 1e-5 * scale, "{x} {y}");
+        }
     }
 
     /// The way back from a stream to an offline graph keeps every signal.

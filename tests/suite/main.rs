@@ -3,5 +3,6 @@
 mod contract;
 mod dependence;
 mod rave;
+mod runnel_file;
 mod strategy;
 mod streams;

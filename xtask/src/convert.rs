@@ -75,7 +75,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Some(path) => path.clone(),
         None => beside(source)?,
     };
-    if !path.extension().is_some_and(|e| e == "runnel") {
+    if path.extension().is_none_or(|e| e != "runnel") {
         bail!(
             "cannot write {}: a converted model has the extension .runnel; choose another name with -o",
             path.display()

@@ -36,7 +36,10 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
         bail!("cannot open {}: it is a pipe or a device; give a file or a folder", path.display());
     }
     if named_like_audio(path) {
-        bail!("cannot open {} as a model: it is named like audio; the model comes first", path.display());
+        bail!(
+            "cannot open {} as a model: its name is that of a sound; give a .runnel file or a checkpoint",
+            path.display()
+        );
     }
     let refused = |e: &dyn std::fmt::Display| refused("open", path, e);
     spin(&format!("Opening {}", path.display()), || {
@@ -49,13 +52,13 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
     })
 }
 
-/// `cannot VERB PATH: reason`, with the path once.
+/// `cannot VERB PATH: reason`, with the path once. Reasons come as `reason`, as `PATH: reason`, and as `PATH is …`.
 pub(crate) fn refused(verb: &str, path: &Path, reason: &dyn std::fmt::Display) -> anyhow::Error {
     let (path, reason) = (path.display().to_string(), reason.to_string());
-    if reason.starts_with(&path) {
-        anyhow!("cannot {verb} {reason}")
-    } else {
-        anyhow!("cannot {verb} {path}: {reason}")
+    match reason.strip_prefix(&path) {
+        Some(rest) if rest.starts_with(": ") => anyhow!("cannot {verb} {reason}"),
+        Some(rest) if rest.starts_with(' ') => anyhow!("cannot {verb} {path}: it{rest}"),
+        _ => anyhow!("cannot {verb} {path}: {reason}"),
     }
 }
 

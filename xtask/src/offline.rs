@@ -49,9 +49,36 @@ impl OfflineMethod {
 
     /// Output frames `frames` for `input`, one vector per channel.
     pub(crate) fn run(&self, input: &[&[f32]], randomness: Randomness, frames: Range<i64>) -> Vec<Vec<f32>> {
-        let output = self.offline.run(&self.embed(input, &frames), randomness);
+        self.cut(self.offline.run(&self.embed(input, &frames), randomness), frames)
+    }
+
+    fn cut(&self, output: Signal, frames: Range<i64>) -> Vec<Vec<f32>> {
         let wanted = (frames.start - output.first) as usize..(frames.end - output.first) as usize;
         (0..output.channels).map(|c| output.row(c)[wanted.clone()].to_vec()).collect()
+    }
+
+    /// The trained graph.
+    pub(crate) fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Output frames `frames` for an input known from frame `first` on, which was, and goes on, as at its ends.
+    pub(crate) fn resume(
+        &self,
+        input: &[Vec<f32>],
+        first: i64,
+        randomness: Randomness,
+        frames: Range<i64>,
+    ) -> Vec<Vec<f32>> {
+        let grid = |n: i64| n.div_euclid(self.hop as i64) * self.hop as i64;
+        let start = grid(first.min((frames.start * self.step_out).div_euclid(self.step_in) - self.edges.0));
+        let end = (frames.end * self.step_out).div_euclid(self.step_in) + self.edges.1;
+        let held = |channel: &Vec<f32>| -> Vec<f32> {
+            (start..end).map(|n| channel[(n - first).clamp(0, channel.len() as i64 - 1) as usize]).collect()
+        };
+        let mut signal = Signal::new(input.len(), input.iter().flat_map(held).collect());
+        signal.first = start;
+        self.cut(self.offline.run(&signal, randomness), frames)
     }
 
     /// The signals of all nodes of `stream`, in its order, where output frames `frames` are asked for.

@@ -10,7 +10,10 @@ use tempfile::NamedTempFile;
 /// A file under a temporary name in the folder of its final one. Dropped without [`Output::commit`], it leaves nothing,
 /// and what stood under the final name stays.
 pub(crate) struct Output {
+    /// As the user names it.
     path: PathBuf,
+    /// Where it will stand.
+    place: PathBuf,
     file: NamedTempFile,
 }
 
@@ -21,16 +24,16 @@ impl Output {
     /// When `path` is one of the `inputs`, a folder or a device, or when its folder cannot be written.
     pub(crate) fn create(path: &Path, inputs: &[&Path]) -> Result<Self> {
         // Through a symbolic link, the file that it names is replaced, not the link.
-        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        if let Some(input) = inputs.iter().find(|i| i.canonicalize().is_ok_and(|i| i == path)) {
+        let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        if let Some(input) = inputs.iter().find(|i| i.canonicalize().is_ok_and(|i| i == place)) {
             bail!("the output is the input {}; choose another output with -o", input.display());
         }
-        match std::fs::metadata(&path) {
+        match std::fs::metadata(&place) {
             Ok(m) if m.is_dir() => bail!("cannot write {}: it is a folder; name a file in it with -o", path.display()),
             Ok(m) if !m.is_file() => bail!("cannot write {}: it is a device; name a file with -o", path.display()),
             _ => {}
         }
-        let folder = match path.parent() {
+        let folder = match place.parent() {
             Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
             Some(parent) => parent,
             None => bail!("cannot write {}: it names no file", path.display()),
@@ -39,8 +42,8 @@ impl Output {
         builder.prefix(".runnel-").suffix(".part");
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(folder).map_err(|e| explain(e.into(), &path))?;
-        Ok(Self { path, file })
+        let file = builder.tempfile_in(folder).map_err(|e| explain(e.into(), path))?;
+        Ok(Self { path: path.to_owned(), place, file })
     }
 
     /// The final name.
@@ -58,9 +61,9 @@ impl Output {
     /// # Errors
     /// When the system refuses; what stood there then stays.
     pub(crate) fn commit(self) -> Result<()> {
-        let Self { path, file } = self;
+        let Self { path, place, file } = self;
         file.as_file().sync_all().map_err(|e| explain(e.into(), &path))?;
-        file.persist(&path).map_err(|e| explain(e.error.into(), &path))?;
+        file.persist(&place).map_err(|e| explain(e.error.into(), &path))?;
         Ok(())
     }
 }
@@ -72,6 +75,9 @@ pub(crate) fn explain(error: anyhow::Error, path: &Path) -> anyhow::Error {
     };
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let reason = match io.kind() {
+        ErrorKind::NotFound if folder.is_dir() => {
+            format!("the folder {} takes no files; choose another with -o", folder.display())
+        }
         ErrorKind::NotFound => {
             format!("the folder {} does not exist; create it, or choose another with -o", folder.display())
         }

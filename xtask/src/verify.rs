@@ -2,6 +2,7 @@
 
 mod check;
 mod locate;
+mod quantized;
 
 use std::path::PathBuf;
 
@@ -24,7 +25,7 @@ The trained model is run whole, on burn, over the signal embedded in silence. Th
 64, 441, 512 and 2048 frames, with one block, and with random blocks. Checked are `forward`, `encode` and `decode`, \
 with random parts silent and seeded, from the first frame that the stream gives until the signal has left the model:
 
-  error  the largest difference to the trained model; at most 1e-5 (latents: of their peak, above 1)
+  error  the largest difference to the trained model; at most 1e-5 (of the peak, where that is above 1)
   bits   whether all partitions give the same
 
 A checkpoint is judged by its own trained graph, a .runnel file by the trained graph that it describes. If a check \
@@ -66,6 +67,7 @@ struct Row {
     tolerance: f32,
     equal_partitions: Vec<String>,
     differing_partitions: Vec<String>,
+    codebook_ties: usize,
 }
 
 /// Synthesized audio, and latents for `decode`, in frames.
@@ -79,6 +81,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         report::print_json(&report)?;
     } else {
         report::print(&table(&report.checks))?;
+        for row in report.checks.iter().filter(|row| row.codebook_ties > 0) {
+            let Row { method, random_parts, codebook_ties: ties, .. } = row;
+            let choices = report::plural(*ties as u64, "choice");
+            report::print(&format!(
+                "{method}, {random_parts}: {ties} {choices} between codebook entries equally near within rounding; the \
+                 trained model goes on from the stream's"
+            ))?;
+        }
     }
     match &report.first_difference {
         Some(place) => bail!("{} does not stream exactly: {place}", arguments.file.display()),
@@ -135,7 +145,7 @@ fn verify(opened: &Opened, arguments: &Arguments) -> Result<Report> {
             &[("none", Randomness::Deterministic)]
         };
         for &(random_parts, randomness) in modes {
-            let check = Check { method, stream, offline: &offline, input: &input, randomness };
+            let check = Check { stream, offline: &offline, input: &input, randomness };
             let outcome = check.run(&format!("Verifying {method}"))?;
             if !outcome.passed() && first_difference.is_none() {
                 first_difference = locate(&check, &outcome)?;
@@ -200,6 +210,7 @@ impl Row {
             tolerance: outcome.tolerance,
             equal_partitions: names(false),
             differing_partitions: names(true),
+            codebook_ties: outcome.ties,
         }
     }
 }

@@ -81,7 +81,9 @@ impl Bench {
         for n in 0..frames {
             for c in 0..channels {
                 let t = n as f32 / rate as f32;
-                writer.write_sample((t * (300.0 + 100.0 * f32::from(c)) * 6.283).sin() * 0.5).expect("a sample");
+                writer
+                    .write_sample((t * (300.0 + 100.0 * f32::from(c)) * std::f32::consts::TAU).sin() * 0.5)
+                    .expect("a sample");
             }
         }
         writer.finalize().expect("a file");

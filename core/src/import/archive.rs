@@ -159,7 +159,7 @@ impl<R: Read + Seek> Archive<R> {
             return Err(self.malformed(name, format!("damaged ({e}); copy or export the file again")));
         }
         if content.len() as u64 != size {
-            let reason = format!("claims {size} bytes, unpacks to {} or more", content.len());
+            let reason = format!("claims {size} bytes, unpacks to {}; copy or export the file again", content.len());
             return Err(self.malformed(name, reason));
         }
         self.unpacked += size;
@@ -313,6 +313,14 @@ mod tests {
         let bytes = patch_last(bytes, &(8u32 << 20).to_le_bytes(), &16u32.to_le_bytes());
         let reason = open(bytes).unwrap().read("data/0").unwrap_err().to_string();
         assert!(reason.contains("entry data/0"), "{reason}");
+    }
+
+    #[test]
+    fn a_size_beyond_the_content_is_refused() {
+        let bytes = deflated(&[PICKLE, ("a/data/0", &[7; 5000])]);
+        let bytes = patch_last(bytes, &5000u32.to_le_bytes(), &5001u32.to_le_bytes());
+        let reason = open(bytes).unwrap().read("data/0").unwrap_err().to_string();
+        assert!(reason.contains("claims 5001 bytes, unpacks to 5000"), "{reason}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use constants::{Classes, Constants};
 use super::archive::{Archive, Format};
 use super::pickle::{Dialect, Id, Object, Pickle, Value, clip};
 use super::tensor::{Storages, View};
-use super::{Array, ImportError, Values};
+use super::{Array, ImportError};
 
 /// Deepest nesting of modules and lists; RAVE's has about 12.
 const DEPTH: usize = 64;
@@ -186,24 +186,6 @@ impl Module {
     }
 }
 
-impl Array {
-    /// The values, if they are floating point.
-    pub fn floats(&self) -> Option<&[f32]> {
-        match &self.values {
-            Values::Float(values) => Some(values),
-            Values::Int(_) => None,
-        }
-    }
-
-    /// The values, if they are integers or booleans.
-    pub fn ints(&self) -> Option<&[i64]> {
-        match &self.values {
-            Values::Int(values) => Some(values),
-            Values::Float(_) => None,
-        }
-    }
-}
-
 /// Every tensor of the pickle, checked.
 fn views(pickle: &Pickle, place: &str) -> Result<HashMap<Id, View>, ImportError> {
     let tensors = pickle.values().map(|(id, _)| Ok(View::of(pickle, id, place)?.map(|view| (id, view))));
@@ -251,8 +233,9 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
                 Err(ImportError::unknown(found, "export a module with torch.jit.save"))
             }
             Err(Stop::At(reason)) => {
-                let path: Vec<String> = self.path.iter().take(DEPTH).map(|name| clip(name)).collect();
-                Err(ImportError::malformed(format!("{place}, {}", path.join(".")), reason))
+                let path: Vec<String> = self.path.iter().map(|name| clip(name)).collect();
+                let separator = if path.is_empty() { "" } else { ", " };
+                Err(ImportError::malformed(format!("{place}{separator}{}", path.join(".")), reason))
             }
             Err(Stop::Import(error)) => Err(error),
         }

@@ -110,7 +110,7 @@ fn group(channels: Vec<Vec<f32>>, reads: usize, method: Method) -> Result<Vec<Ve
     if found == 1 && method.reads_audio() {
         return Ok(vec![vec![channels[0].clone(); reads]]);
     }
-    if found % reads != 0 {
+    if !found.is_multiple_of(reads) {
         if method.reads_audio() {
             bail!(
                 "the file has {found} channels, the model reads {reads}; give it 1, {reads} or a multiple of {reads}"
@@ -149,7 +149,7 @@ mod tests {
         let channel = |v: f32| vec![v; 3];
         let mono = vec![channel(1.0)];
         let six: Vec<_> = (0..6).map(|i| channel(i as f32)).collect();
-        assert_eq!(group(mono.clone(), 1, Method::Forward).expect("one"), [mono.clone()]);
+        assert_eq!(group(mono.clone(), 1, Method::Forward).expect("one"), [[channel(1.0)]]);
         assert_eq!(group(mono.clone(), 2, Method::Forward).expect("doubled"), [[channel(1.0), channel(1.0)]]);
         assert_eq!(group(six.clone(), 1, Method::Forward).expect("six engines").len(), 6);
         let pairs = group(six.clone(), 2, Method::Forward).expect("three engines");

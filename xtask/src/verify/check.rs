@@ -5,7 +5,7 @@ use runnel::graph::Excitation;
 use runnel::stream::{StreamGraph, StreamOp};
 use runnel::{Engine, Plan, Randomness};
 
-use crate::model::Method;
+use super::quantized::{self, Halves};
 use crate::offline::OfflineMethod;
 use crate::progress::{Progress, spin};
 use crate::streaming::{Blocks, Streamed, frames_until, stream};
@@ -22,11 +22,10 @@ pub(super) const PARTITIONS: [Blocks; 8] = [
     Blocks::Random(1),
 ];
 
-/// The largest error of a sample of audio. Latents have no full scale: theirs is relative to their peak, above 1.
+/// The largest error of a sample, in proportion to the output's peak where that is above 1: f32 rounds in proportion.
 const TOLERANCE: f32 = 1e-5;
 
 pub(super) struct Check<'a> {
-    pub(super) method: Method,
     pub(super) stream: &'a StreamGraph,
     pub(super) offline: &'a OfflineMethod,
     pub(super) input: &'a [&'a [f32]],
@@ -41,6 +40,10 @@ pub(super) struct Outcome {
     pub(super) tolerance: f32,
     /// Partitions whose bits are not those of the first.
     pub(super) differing: Vec<Blocks>,
+    /// Choices of codebook entries that rounding decided.
+    pub(super) ties: usize,
+    /// Whether all such choices, and what they are made from, are right.
+    sound: bool,
 }
 
 impl Check<'_> {
@@ -62,19 +65,16 @@ impl Check<'_> {
         }
         drop(progress);
 
-        let frames = first.channels[0].len();
-        let range = first.first_frame..first.first_frame + frames as i64;
+        let (first_frame, frames) = (first.first_frame, first.channels[0].len());
+        if let Some(halves) = quantized::judge(self, &first)? {
+            let Halves { error, error_frame, tolerance, ties, sound } = halves;
+            return Ok(Outcome { first_frame, frames, error, error_frame, tolerance, differing, ties, sound });
+        }
+        let range = first_frame..first_frame + frames as i64;
         let wanted = spin(what, || self.offline.run(self.input, self.randomness, range));
-        let peak = wanted.iter().flatten().fold(0.0_f32, |p, v| p.max(v.abs()));
-        let (error_at, error) = worst(&first.channels, &wanted);
-        Ok(Outcome {
-            first_frame: first.first_frame,
-            frames,
-            error,
-            error_frame: first.first_frame + error_at as i64,
-            tolerance: if self.method.writes_audio() { TOLERANCE } else { TOLERANCE * peak.max(1.0) },
-            differing,
-        })
+        let (at, error) = worst(&first.channels, &wanted);
+        let (error_frame, tolerance) = (first_frame + at as i64, tolerance(&wanted));
+        Ok(Outcome { first_frame, frames, error, error_frame, tolerance, differing, ties: 0, sound: true })
     }
 
     /// The output frame at which the input has left the model.
@@ -87,7 +87,7 @@ impl Check<'_> {
 
 impl Outcome {
     pub(super) fn passed(&self) -> bool {
-        self.error <= self.tolerance && self.differing.is_empty()
+        self.error <= self.tolerance && self.sound && self.differing.is_empty()
     }
 }
 
@@ -105,8 +105,13 @@ fn same_bits(a: &Streamed, b: &Streamed) -> bool {
     a.first_frame == b.first_frame && bits(a) == bits(b)
 }
 
+/// The error that a signal may have.
+pub(super) fn tolerance(wanted: &[Vec<f32>]) -> f32 {
+    TOLERANCE * wanted.iter().flatten().fold(1.0_f32, |p, v| p.max(v.abs()))
+}
+
 /// The frame of the largest difference, and that difference; infinite where one is not a number.
-fn worst(a: &[Vec<f32>], b: &[Vec<f32>]) -> (usize, f32) {
+pub(super) fn worst(a: &[Vec<f32>], b: &[Vec<f32>]) -> (usize, f32) {
     let mut worst = (0, 0.0);
     for (a, b) in a.iter().zip(b) {
         for (n, (a, b)) in a.iter().zip(b).enumerate() {

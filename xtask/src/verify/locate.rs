@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::Result;
-use runnel::{Engine, Plan};
+use runnel::{Engine, NodeId, Plan};
 use serde::Serialize;
 
 use super::check::{Check, Outcome};
@@ -24,7 +24,7 @@ pub(super) struct Place {
 }
 
 /// The frames of one node, in order.
-struct Recording {
+pub(super) struct Recording {
     first: i64,
     channels: usize,
     /// Empty where a long block pushed a frame out of its ring unseen.
@@ -37,10 +37,10 @@ struct Recording {
 /// When no plan can be made.
 pub(super) fn locate(check: &Check, outcome: &Outcome) -> Result<Option<Place>> {
     // Blocks this short leave every frame in its ring until it is seen.
-    let found = record(check, Blocks::Of(64))?;
+    let found = record(check, Blocks::Of(64), |_| true)?;
     if outcome.error <= outcome.tolerance {
         let blocks = outcome.differing[0];
-        let other = record(check, blocks)?;
+        let other = record(check, blocks, |_| true)?;
         let between = format!("between blocks of 64 and {blocks}");
         return Ok(first_difference(check, &found, &between, |id, channel, frame| {
             let wanted = other[id].value(channel, frame)?;
@@ -84,8 +84,8 @@ fn first_difference(
     None
 }
 
-/// Streams once more and keeps the frames of every node.
-fn record(check: &Check, blocks: Blocks) -> Result<Vec<Recording>> {
+/// Streams once more and keeps the frames of the nodes that `keep` names.
+pub(super) fn record(check: &Check, blocks: Blocks, keep: impl Fn(NodeId) -> bool) -> Result<Vec<Recording>> {
     let plan = Plan::new(check.stream)?;
     let mut engine = Engine::new(plan, check.randomness);
     let nodes = check.stream.nodes();
@@ -95,7 +95,7 @@ fn record(check: &Check, blocks: Blocks) -> Result<Vec<Recording>> {
     let mut progress = Progress::new("Looking for the first difference", fed);
     stream(&mut engine, check.stream.output().channels, check.input, fed, blocks, |engine, n| {
         progress.advance(n);
-        for (id, recording) in recordings.iter_mut().enumerate() {
+        for (id, recording) in recordings.iter_mut().enumerate().filter(|(id, _)| keep(*id)) {
             engine.visit_frames(id, |frame, values| recording.take(frame, values));
         }
     });
@@ -113,12 +113,23 @@ impl Recording {
         }
     }
 
-    fn end(&self) -> i64 {
+    /// The first frame.
+    pub(super) fn first(&self) -> i64 {
+        self.first
+    }
+
+    /// Channels of each frame.
+    pub(super) fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// The end of the frames.
+    pub(super) fn end(&self) -> i64 {
         self.first.saturating_add(self.frames.len() as i64)
     }
 
     /// A value that was seen.
-    fn value(&self, channel: usize, frame: i64) -> Option<f32> {
+    pub(super) fn value(&self, channel: usize, frame: i64) -> Option<f32> {
         let at = usize::try_from(frame.checked_sub(self.first)?).ok()?;
         Some(self.frames.get(at)?.as_ref()?[channel])
     }
@@ -143,7 +154,6 @@ mod tests {
     use runnel::{Randomness, Tensor};
 
     use super::*;
-    use crate::model::Method;
     use crate::offline::OfflineMethod;
 
     /// Two centred convolutions and a residual; the second's middle tap is `tap`.
@@ -164,13 +174,7 @@ mod tests {
         let offline = OfflineMethod::new(graph(trained_tap), &stream);
         let signal = crate::synth::test_signal(3000, 1, 1);
         let input = [signal[0].as_slice()];
-        let check = Check {
-            method: Method::Forward,
-            stream: &stream,
-            offline: &offline,
-            input: &input,
-            randomness: Randomness::Deterministic,
-        };
+        let check = Check { stream: &stream, offline: &offline, input: &input, randomness: Randomness::Deterministic };
         let outcome = check.run("checking").expect("an outcome");
         let place = if outcome.passed() { None } else { locate(&check, &outcome).expect("a plan") };
         (outcome, place)
