@@ -2,6 +2,7 @@
 
 mod contract;
 mod dependence;
+mod rave;
 mod runnel_file;
 mod strategy;
 mod streams;

@@ -28,6 +28,9 @@ use crate::graph::{Graph, Op};
 use crate::model::{Info, Latent, Model, Provenance};
 use weights::malformed;
 
+/// RAVE's own, in samples per second, where a file does not say.
+const DEFAULT_SAMPLING_RATE: u32 = 44100;
+
 /// The model of a training checkpoint and the configuration its run wrote.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ mod module;
 
 use module::{At, class};
 
+use super::DEFAULT_SAMPLING_RATE;
 use super::description::{Description, Generation, Head, Input, Latents, Layer, Mel, Padding, Pqmf, Spectrum};
 use super::weights::malformed;
 use crate::import::ImportError;
@@ -167,6 +168,9 @@ fn sampling_rate(root: &At) -> Result<(u32, Vec<String>), ImportError> {
             at.module.int(name).ok_or_else(|| malformed(&path, "is no integer; the export is damaged".into()))?;
         u32::try_from(value).ok().filter(|&r| r > 0).ok_or_else(|| malformed(&path, format!("is {value}")))
     };
+    if !root.module.attributes.contains_key("sr") {
+        return Ok((DEFAULT_SAMPLING_RATE, vec!["sampling rate not stored".into()]));
+    }
     let stated = rate(root, "sr")?;
     let Some(resampler) = root.optional("resampler") else { return Ok((stated, vec![])) };
     let inner = rate(&resampler, "model_sr").map_err(|_| ImportError::Unknown {
@@ -176,7 +180,7 @@ fn sampling_rate(root: &At) -> Result<(u32, Vec<String>), ImportError> {
     Ok((inner, vec![format!("resampler to {stated} Hz dropped")]))
 }
 
-/// cached_conv's rule for a chain, from its first convolution that is longer than one frame.
+/// cached_conv's rule for a chain, from its first convolution.
 fn net_padding(net: &At, fallback: Padding) -> Result<Padding, ImportError> {
     for (name, module) in net.module.children() {
         if class(module) == "CachedConv1d" || class(module) == "Conv1d" {

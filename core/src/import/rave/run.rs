@@ -271,7 +271,7 @@ fn padding(config: &Config, scope: &str) -> Result<Padding, ImportError> {
 fn sampling_rate(config: &Config) -> Result<u32, ImportError> {
     let bound = config.value("", "RAVE", "sampling_rate").or_else(|| config.constant("SAMPLING_RATE"));
     match bound {
-        None => Ok(44100),
+        None => Ok(super::DEFAULT_SAMPLING_RATE),
         Some(value) => count("RAVE.sampling_rate", &value).and_then(|rate| {
             u32::try_from(rate).map_err(|_| malformed("config.gin, RAVE.sampling_rate", format!("is {rate}")))
         }),

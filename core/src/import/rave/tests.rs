@@ -239,6 +239,14 @@ fn what_is_no_stock_export_is_named() {
 }
 
 #[test]
+fn averages_that_are_not_there_are_refused() {
+    let options = Options { ema: true, ..Options::default() };
+    let message = |path: &Path| crate::import::open(path, &options).unwrap_err().to_string();
+    assert!(message(&run_folder("v1")).contains("holds no averaged weights"));
+    assert!(message(&golden("v1").join("export.ts")).contains("holds one set of weights"));
+}
+
+#[test]
 fn an_export_at_another_rate_is_imported_at_its_own() {
     let mut root = export("v2");
     root.attributes.insert("sr".into(), Attribute::Int(88200));
