@@ -32,7 +32,7 @@ pub struct Training {
 impl Training {
     /// The training that made the embedded weights.
     pub fn published() -> Self {
-        Self { seed: 20_261_122, steps: 1500, pool_seconds: 300, start: None }
+        Self { seed: 20_261_122, steps: 2500, pool_seconds: 600, start: None }
     }
 }
 
