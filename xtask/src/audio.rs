@@ -1,5 +1,6 @@
 //! Audio files and arrays, in and out. What is read and written follows from the content and from the extension.
 
+mod contain;
 mod decode;
 mod encode;
 mod latents;
@@ -49,7 +50,7 @@ const RATES: std::ops::RangeInclusive<u32> = 1_000..=1_536_000;
 pub(crate) fn read(path: &Path) -> Result<Clip> {
     let clip = match first_bytes(path)?.as_slice() {
         bytes if bytes.starts_with(npy::MAGIC) => npy::read(path),
-        _ => decode::read(path),
+        _ => contain::contain(|| decode::read(path)),
     }
     .with_context(|| format!("cannot read {} as audio", path.display()))?;
     check(&clip).with_context(|| format!("cannot read {}", path.display()))?;
