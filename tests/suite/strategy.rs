@@ -56,8 +56,13 @@ pub(crate) enum Layer {
     Noise(usize),
 }
 
+/// Output channels: mostly few, now and then several panels of a kernel.
+fn width() -> impl Strategy<Value = usize> {
+    prop_oneof![5 => 1..6usize, 1 => 6..40usize]
+}
+
 fn conv() -> impl Strategy<Value = Conv> {
-    (1..6usize, 1..6usize, 1..4usize, 0..10usize, any::<bool>(), any::<bool>(), (0..3usize, 0..3usize)).prop_map(
+    (width(), 1..6usize, 1..4usize, 0..10usize, any::<bool>(), any::<bool>(), (0..3usize, 0..3usize)).prop_map(
         |(out, kernel_size, dilation, left, grouped, bias, zero)| Conv {
             out,
             kernel_size,
