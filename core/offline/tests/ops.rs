@@ -395,3 +395,24 @@ fn quantisation() {
         (0..3).map(|book| entry(book, named[n as usize][book], c)).sum()
     });
 }
+
+#[test]
+fn the_hop_keeps_every_grid_and_the_sign_mask() {
+    let thirds = |repeat: Option<usize>, mask: bool| {
+        let weight = Weight::new(Tensor::new([1, 1, 1], vec![1.0]));
+        let conv = Conv1d { weight, bias: None, stride: 3, dilation: 1, left_padding: 0, groups: 1 };
+        let mut graph = Graph::new(1);
+        let mut last = graph.push("down", Op::Conv1d(conv), &[0]).unwrap();
+        if let Some(factor) = repeat {
+            last = graph.push("repeat", Op::Repeat { factor }, &[last]).unwrap();
+        }
+        if mask {
+            graph.push("mask", Op::AlternateSign, &[last]).unwrap();
+        }
+        hop(&graph)
+    };
+    assert_eq!(thirds(None, false), 3);
+    assert_eq!(thirds(None, true), 6);
+    assert_eq!(thirds(Some(2), true), 3);
+    assert_eq!(thirds(Some(5), true), 6);
+}

@@ -14,6 +14,7 @@ const CROPS: usize = 8;
 const CROP: usize = 8192;
 
 const PEAK_RATE: f64 = 2e-3;
+const SETTLING_RATE: f64 = 1e-3;
 const WARM_UP_STEPS: usize = 100;
 
 /// How the demo model is trained. The same training gives the same weights on the same machine.
@@ -23,6 +24,8 @@ pub struct Training {
     pub seed: u64,
     /// Steps of 8 crops of 8192 samples.
     pub steps: usize,
+    /// Steps after those in which half of the crops are quiet or silent: what is left of a hum in silence goes.
+    pub settling_steps: usize,
     /// Seconds of sound that the crops are taken from.
     pub pool_seconds: usize,
     /// Weights to go on from; fresh ones when absent.
@@ -32,7 +35,7 @@ pub struct Training {
 impl Training {
     /// The training that made the embedded weights.
     pub fn published() -> Self {
-        Self { seed: 20_261_122, steps: 2500, pool_seconds: 600, start: None }
+        Self { seed: 20_261_122, steps: 2500, settling_steps: 500, pool_seconds: 600, start: None }
     }
 }
 
@@ -66,50 +69,62 @@ pub fn train(training: &Training, mut progress: impl FnMut(&Progress)) -> Weight
     };
     let spectra = Spectra::new(&device);
     let pool = track(training.seed, training.pool_seconds * SAMPLING_RATE as usize);
+    let steps = training.steps + training.settling_steps;
+
     let mut dice = Dice::new(!training.seed);
     let mut optimizer = AdamConfig::new().with_beta_2(0.99).with_epsilon(1e-8).init();
-
-    for step in 0..training.steps {
-        let audio = batch(&pool, &mut dice, &device);
+    let mut fit = |mut network: Network, audio: Tensor<2>, rate: f64, step: usize| {
         let rebuilt = network.decode(network.encode(audio.clone()));
         let error = (rebuilt.clone() - audio.clone()).square().sum();
         let noise_to_signal = (error / (audio.clone().square().sum() + 1e-3)).sqrt();
         let loss = noise_to_signal.clone() + spectra.distance(&rebuilt, &audio);
         let (ratio, value) = (scalar(noise_to_signal), scalar(loss.clone()));
         let gradients = GradientsParams::from_grads(loss.backward(), &network);
-        network = optimizer.step(learning_rate(step, training.steps), network, gradients);
-        let done = Progress {
-            step: step + 1,
-            steps: training.steps,
-            loss: value,
-            snr_db: -20.0 * ratio.log10(),
-            network: &network,
-        };
-        progress(&done);
+        network = optimizer.step(rate, network, gradients);
+        progress(&Progress { step, steps, loss: value, snr_db: -20.0 * ratio.log10(), network: &network });
+        network
+    };
+    for step in 0..training.steps {
+        let audio = batch(&pool, &mut dice, 0.0, &device);
+        network = fit(network, audio, PEAK_RATE * schedule(step, training.steps), step + 1);
     }
-    unit_latents(&network, &batch(&pool, &mut dice, &device))
+    if training.steps > 0 {
+        let weights = unit_latents(&network, &batch(&pool, &mut dice, 0.0, &device));
+        network = Network::load(&weights, &device);
+    }
+    let mut dice = Dice::new(training.seed.rotate_left(32));
+    for step in 0..training.settling_steps {
+        let audio = batch(&pool, &mut dice, 0.5, &device);
+        let rate = SETTLING_RATE * schedule(step, training.settling_steps);
+        network = fit(network, audio, rate, training.steps + step + 1);
+    }
+    network.weights()
 }
 
-/// Crops of the pool at random places and gains, faded at their ends, one after another: `[1, samples]`.
-fn batch(pool: &[f32], dice: &mut Dice, device: &Device) -> Tensor<2> {
+/// Crops of the pool at random places and gains, faded at their ends, one after another: `[1, samples]`. A share of
+/// them is quiet, some of those silent.
+fn batch(pool: &[f32], dice: &mut Dice, quiet: f32, device: &Device) -> Tensor<2> {
     const FADE: usize = 128;
     let mut batch = Vec::with_capacity(CROPS * CROP);
     for _ in 0..CROPS {
         let start = dice.index(pool.len() - CROP);
         let crop = &pool[start..start + CROP];
         let peak = crop.iter().fold(0.05f32, |peak, v| peak.max(v.abs()));
-        let gain = dice.uniform(0.15, 0.95) / peak;
+        let mut gain = dice.uniform(0.15, 0.95) / peak;
+        if quiet > 0.0 && dice.uniform(0.0, 1.0) < quiet {
+            gain *= [0.0, 0.0, 0.01, 0.1][dice.index(4)];
+        }
         let fade = |t: usize| (t.min(CROP - 1 - t) as f32 / FADE as f32).min(1.0);
         batch.extend(crop.iter().enumerate().map(|(t, v)| v * gain * fade(t)));
     }
     load(&batch, [1, CROPS * CROP], device)
 }
 
-/// Rises linearly, then falls along half a cosine.
-fn learning_rate(step: usize, steps: usize) -> f64 {
+/// Share of the peak rate: rises linearly, then falls along half a cosine.
+fn schedule(step: usize, steps: usize) -> f64 {
     let warm = ((step + 1) as f64 / WARM_UP_STEPS as f64).min(1.0);
     let way = step as f64 / steps as f64;
-    PEAK_RATE * warm * (0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * way).cos()))
+    warm * (0.01 + 0.99 * 0.5 * (1.0 + (std::f64::consts::PI * way).cos()))
 }
 
 /// The same model with latents of power 1: the encoder's last convolution and the decoder's first share the gains.
@@ -146,7 +161,7 @@ mod tests {
     use crate::{Backend, Offline, Signal};
 
     fn short(steps: usize) -> Training {
-        Training { seed: 1, steps, pool_seconds: 2, start: None }
+        Training { seed: 1, steps, settling_steps: steps / 6, pool_seconds: 2, start: None }
     }
 
     #[test]
