@@ -10,16 +10,20 @@
 //!                "encode": …, "decode": … } }
 //! ```
 //!
+//! Weights are F32; those that `convert --weights f16` rounded are F16, and are the same values again when loaded.
+//!
 //! Any safetensors tool opens it. Loading checks everything once: sizes, types, finite weights, shapes, rates, and that
 //! the latency the file tells is the latency its streams have.
 
+mod tensors;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Cursor, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::graph::NodeId;
@@ -118,7 +122,7 @@ pub fn load(path: &Path) -> Result<StreamModel, FormatError> {
     if len > MOST_BYTES {
         return Err(malformed(format!("{len} bytes, more than any model ({MOST_BYTES}); give a .runnel file")));
     }
-    from_bytes(&fs::read(path).map_err(io)?).map_err(malformed)
+    read(|| fs::File::open(path), len).map_err(malformed)
 }
 
 /// The bytes of `model`'s file.
@@ -151,10 +155,10 @@ pub fn to_bytes(model: &StreamModel) -> Result<Vec<u8>, String> {
     }
     let header = Header { version: VERSION, info: model.info.clone(), methods };
     let header = serde_json::to_string(&header).map_err(|e| e.to_string())?;
-    let bytes: BTreeMap<_, Vec<u8>> =
-        tensors.iter().map(|(name, w)| (name, w.data().iter().flat_map(|v| v.to_le_bytes()).collect())).collect();
+    let bytes: BTreeMap<_, _> = tensors.iter().map(|(name, weight)| (name, stored(weight))).collect();
     let views = tensors.iter().map(|(name, weight)| {
-        TensorView::new(Dtype::F32, weight.shape().to_vec(), &bytes[name]).map(|view| (name, view))
+        let (dtype, data) = &bytes[name];
+        TensorView::new(*dtype, weight.shape().to_vec(), data).map(|view| (name, view))
     });
     let views: Vec<_> = views.collect::<Result<_, _>>().map_err(|e| e.to_string())?;
     safetensors::serialize(views, Some(HashMap::from([(KEY.to_string(), header)]))).map_err(|e| e.to_string())
@@ -165,8 +169,13 @@ pub fn to_bytes(model: &StreamModel) -> Result<Vec<u8>, String> {
 /// # Errors
 /// What is wrong with them, and the cure.
 pub fn from_bytes(bytes: &[u8]) -> Result<StreamModel, String> {
-    let (_, metadata) = SafeTensors::read_metadata(bytes)
-        .map_err(|e| format!("not a .runnel file ({e}); convert the checkpoint again"))?;
+    read(|| Ok(Cursor::new(bytes)), bytes.len() as u64)
+}
+
+/// The model of a file of `len` bytes, which each reading thread opens for itself.
+fn read<F: Read + Seek>(open: impl Fn() -> io::Result<F> + Sync, len: u64) -> Result<StreamModel, String> {
+    let (data_start, metadata) = tensors::metadata(&open, len)
+        .map_err(|reason| format!("not a .runnel file ({reason}); convert the checkpoint again"))?;
     let header = metadata.metadata().as_ref().and_then(|m| m.get(KEY)).ok_or_else(|| {
         "a safetensors file, but without Runnel's header; give a .runnel file or a RAVE checkpoint".to_string()
     })?;
@@ -182,8 +191,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<StreamModel, String> {
     if header.info.sampling_rate == 0 {
         return Err("header: sampling_rate is 0; convert again".into());
     }
-    let file = SafeTensors::deserialize(bytes).map_err(|e| format!("{e}; the file is damaged, convert again"))?;
-    let weights = weights(&file)?;
+    let weights = tensors::weights(&metadata, data_start, &open)?;
     let mut streams = BTreeMap::new();
     for (method, record) in header.methods {
         streams.insert(method, stream(record, &weights)?);
@@ -213,20 +221,12 @@ fn streams(model: &StreamModel) -> Vec<(Method, &StreamGraph)> {
     streams
 }
 
-fn weights(file: &SafeTensors<'_>) -> Result<HashMap<String, Weight>, String> {
-    let mut weights = HashMap::new();
-    for (name, view) in file.tensors() {
-        if view.dtype() != Dtype::F32 {
-            return Err(format!("tensor {name}: {:?}, F32 is needed; convert again", view.dtype()));
-        }
-        let values: Vec<_> =
-            view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
-        if let Some(at) = values.iter().position(|v| !v.is_finite()) {
-            return Err(format!("tensor {name}: value {at} is {}; the weights are damaged, convert again", values[at]));
-        }
-        weights.insert(name, Arc::new(Tensor::new(view.shape(), values)));
+/// A weight as the file holds it.
+fn stored(weight: &Tensor) -> (Dtype, Vec<u8>) {
+    match weight.half_bits() {
+        Some(bits) => (Dtype::F16, bits.flat_map(u16::to_le_bytes).collect()),
+        None => (Dtype::F32, weight.data().iter().flat_map(|v| v.to_le_bytes()).collect()),
     }
-    Ok(weights)
 }
 
 fn stream(record: StreamRecord, weights: &HashMap<String, Weight>) -> Result<StreamGraph, String> {
@@ -258,8 +258,8 @@ fn stream(record: StreamRecord, weights: &HashMap<String, Weight>) -> Result<Str
 }
 
 /// Writes beside `path`, then renames: a failed run leaves what was there.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let name = path.file_name().ok_or_else(|| std::io::Error::other("not a file name; name a file to write"))?;
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let name = path.file_name().ok_or_else(|| io::Error::other("not a file name; name a file to write"))?;
     let mut part = name.to_os_string();
     part.push(format!(".{}.part", std::process::id()));
     let part = path.with_file_name(part);

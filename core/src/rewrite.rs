@@ -3,8 +3,11 @@
 
 mod fold;
 mod gather;
+mod half;
 mod intern;
 mod simplify;
+
+pub use self::half::{HalfReport, half};
 
 use crate::graph::{Graph, GraphError};
 use crate::model::Model;
