@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::kernels::Call;
 use crate::plan::{Plan, State};
 use crate::random::Randomness;
 
@@ -11,11 +12,10 @@ use crate::random::Randomness;
 pub struct Engine {
     plan: Arc<Plan>,
     state: State,
-    /// The ends that the sweep asks for; scratch of `process`.
-    targets: Vec<i64>,
     scratch: Vec<f32>,
     randomness: Randomness,
     edits: Vec<LatentEdit>,
+    recurrent_resets: u64,
 }
 
 /// What a player's hands do to the latents: `scale · z + bias`, per latent.
@@ -25,24 +25,26 @@ pub struct LatentEdit {
     pub scale: Vec<f32>,
     /// Added to each latent after the gain; 0 leaves it.
     pub bias: Vec<f32>,
-    node: usize,
+    step: usize,
 }
 
 impl Engine {
     /// An engine at the start of a signal: everything before it is silence.
     pub fn new(plan: Arc<Plan>, randomness: Randomness) -> Self {
-        let edits = plan.kernels.iter().enumerate().filter(|(_, k)| k.is_latent_edit()).map(|(node, _)| {
-            let channels = plan.rings[node].channels;
-            LatentEdit { scale: vec![1.0; channels], bias: vec![0.0; channels], node }
+        let edits = plan.kernels.iter().enumerate().filter(|(_, k)| k.is_latent_edit()).map(|(step, _)| {
+            let channels = plan.rings[step].channels;
+            LatentEdit { scale: vec![1.0; channels], bias: vec![0.0; channels], step }
         });
-        Self {
+        let mut engine = Self {
             state: plan.initial.clone(),
-            targets: vec![0; plan.kernels.len()],
             scratch: vec![0.0; plan.scratch_len],
             randomness,
             edits: edits.collect(),
+            recurrent_resets: 0,
             plan,
-        }
+        };
+        engine.wait_for_the_signal();
+        engine
     }
 
     /// Takes the next block of input and writes the output frames that fall due, as many as [`Self::frames_out`] says;
@@ -53,6 +55,20 @@ impl Engine {
     /// # Panics
     /// When the number of channels is not the model's, channels differ in length, or the output is too short.
     pub fn process(&mut self, input: &[&[f32]], output: &mut [&mut [f32]]) -> usize {
+        self.process_observed(input, output, &mut |_, _| {})
+    }
+
+    /// As [`Self::process`]; calls `observe` with a step's index before (`true`) and after (`false`) it runs. For
+    /// measuring, not for audio.
+    ///
+    /// # Panics
+    /// As [`Self::process`].
+    pub fn process_observed(
+        &mut self,
+        input: &[&[f32]],
+        output: &mut [&mut [f32]],
+        observe: &mut impl FnMut(usize, bool),
+    ) -> usize {
         let frames = input.first().map_or(0, |c| c.len());
         let (first, last) = (self.plan.rings[0], self.plan.rings[self.plan.rings.len() - 1]);
         let due = self.frames_out(frames);
@@ -61,17 +77,18 @@ impl Engine {
         assert!(input.iter().all(|c| c.len() == frames), "input channels of one length");
         assert!(output.iter().all(|c| c.len() >= due), "output of at least {due} frames");
 
-        let chunk = self.plan.schedule.chunk as usize;
+        let chunk = self.plan.chunk as usize;
         let mut written = 0;
         for at in (0..frames).step_by(chunk) {
             let taken = chunk.min(frames - at);
+            let own = first.of_mut(&mut self.state.arena);
             for i in 0..taken {
-                let row = first.row_mut(&mut self.state.arena, self.state.received + i as i64);
+                let row = first.row_mut(own, self.state.received + i as i64);
                 input.iter().zip(row).for_each(|(channel, value)| *value = channel[at + i]);
             }
-            let before = self.plan.schedule.due(self.state.received);
-            self.advance(taken as i64);
-            let after = self.plan.schedule.due(self.state.received);
+            let before = self.plan.due(self.state.received);
+            self.advance(taken as i64, observe);
+            let after = self.plan.due(self.state.received);
             let ring = last.of(&self.state.arena);
             for frame in before..after {
                 let row = last.row(ring, frame);
@@ -84,21 +101,21 @@ impl Engine {
 
     /// Output frames that fall due when `frames` more input frames arrive.
     pub fn frames_out(&self, frames: usize) -> usize {
-        let schedule = &self.plan.schedule;
-        (schedule.due(self.state.received + frames as i64) - schedule.due(self.state.received)) as usize
+        (self.plan.due(self.state.received + frames as i64) - self.plan.due(self.state.received)) as usize
     }
 
     /// Index of the next output frame on the offline grid: `−latency` at the start, where output and input have one
     /// rate.
     pub fn next_frame(&self) -> i64 {
-        self.plan.schedule.due(self.state.received)
+        self.plan.due(self.state.received)
     }
 
     /// Back to the start of a signal. Latent edits stay.
     pub fn reset(&mut self) {
         self.state.arena.copy_from_slice(&self.plan.initial.arena);
-        self.state.ends.copy_from_slice(&self.plan.initial.ends);
+        self.state.progress.copy_from_slice(&self.plan.initial.progress);
         self.state.received = self.plan.initial.received;
+        self.wait_for_the_signal();
     }
 
     /// What the random parts draw from, from the next frame on.
@@ -116,39 +133,63 @@ impl Engine {
         &self.plan
     }
 
-    /// The frames of node `id` that its cache still holds: calls `visit` with each frame's index and values, oldest
-    /// first. For inspection, not for audio.
-    pub fn visit_frames(&self, id: usize, mut visit: impl FnMut(i64, &[f32])) {
-        let ring = self.plan.rings[id];
-        let own = ring.of(&self.state.arena);
-        let end = self.state.ends[id];
-        (end - ring.frames()..end).for_each(|frame| visit(frame, ring.row(own, frame)));
+    /// Times that a recurrent node's state went non-finite and was reset.
+    pub fn recurrent_resets(&self) -> u64 {
+        self.recurrent_resets
     }
 
-    /// Runs on silence until the signal starts, and gives the state there.
-    pub(crate) fn primed(mut self) -> State {
+    /// The frames of node `id` that its cache still holds: calls `visit` with each frame's index and values, oldest
+    /// first. None for a node that another node's step computes. For inspection, not for audio.
+    pub fn visit_frames(&self, id: usize, mut visit: impl FnMut(i64, &[f32])) {
+        let Some(step) = self.plan.step_of(id) else { return };
+        let ring = self.plan.rings[step];
+        let own = ring.of(&self.state.arena);
+        let progress = self.state.progress[step];
+        (progress.partial_end - ring.frames()..progress.end).for_each(|frame| visit(frame, ring.row(own, frame)));
+    }
+
+    /// Runs on silence up to the signal, where a step computes frames of its own before that.
+    fn wait_for_the_signal(&mut self) {
         let first = self.plan.rings[0];
         while self.state.received < 0 {
-            let taken = self.plan.schedule.chunk.min(-self.state.received);
-            for i in 0..taken {
-                first.row_mut(&mut self.state.arena, self.state.received + i).fill(0.0);
-            }
-            self.advance(taken);
+            let taken = self.plan.chunk.min(-self.state.received);
+            let own = first.of_mut(&mut self.state.arena);
+            (0..taken).for_each(|i| first.row_mut(own, self.state.received + i).fill(0.0));
+            self.advance(taken, &mut |_, _| {});
         }
-        self.state
     }
 
-    /// Computes what falls due when `frames` frames have been written to the input's ring.
-    fn advance(&mut self, frames: i64) {
+    /// Computes what the timetable says, when `frames` frames have been written to the input's ring.
+    fn advance(&mut self, frames: i64, observe: &mut impl FnMut(usize, bool)) {
         let plan = &*self.plan;
-        self.state.received += frames;
-        plan.schedule.sweep(self.state.received, &mut self.targets);
-        self.state.ends[0] = self.targets[0];
+        let state = &mut self.state;
+        plan.rings[0].reflect(plan.rings[0].of_mut(&mut state.arena), state.received..state.received + frames);
+        state.received += frames;
+        let end_tick = state.received * plan.step_in;
         for id in 1..plan.kernels.len() {
-            let (from, to) = (self.state.ends[id], self.targets[id]);
-            let edit = self.edits.iter().find(|e| e.node == id);
-            plan.run(id, from..to, &mut self.state.arena, &mut self.scratch, self.randomness, edit);
-            self.state.ends[id] = to;
+            let from = state.progress[id];
+            if !plan.timetable.advance(id, &mut state.progress[id], end_tick) {
+                continue;
+            }
+            let to = state.progress[id];
+            let slices = plan.kernels[id].slices();
+            let edit = self.edits.iter().find(|e| e.step == id);
+            observe(id, true);
+            // The rest of what is begun, what is whole, and what is begun anew.
+            let begun = from.end..from.partial_end;
+            let parts = if from.slices > 0 && to.end == from.end {
+                [(begun, from.slices..to.slices), (0..0, 0..0), (0..0, 0..0)]
+            } else {
+                let whole = from.partial_end..to.end;
+                [(begun, from.slices..slices), (whole, 0..slices), (to.end..to.partial_end, 0..to.slices)]
+            };
+            for (frames, slices) in parts {
+                if !frames.is_empty() && !slices.is_empty() {
+                    let call = Call { frames, slices, scratch: &mut self.scratch, randomness: self.randomness, edit };
+                    self.recurrent_resets += plan.run(id, &mut state.arena, call);
+                }
+            }
+            observe(id, false);
         }
     }
 }

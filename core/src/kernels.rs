@@ -1,32 +1,49 @@
-//! The compute routines: one frame of one node at a time, each a pure function of the frames it reads, in an order of
+//! The compute routines: frames of one node at a time, each a pure function of the frames it reads, in an order of
 //! operations that depends on the frame's index alone. So any partition of the input gives the same bits.
+//!
+//! An algorithm is written once over the sixteen lanes of [`vector::Simd`] and runs on the instruction set of [`isa`].
 
 mod angles;
 mod conv;
+mod epilogue;
 mod frame;
+mod function;
+mod half;
 mod isa;
+mod math;
 mod noise;
 mod recurrent;
 mod spectrum;
 #[cfg(test)]
 mod tests;
+mod vector;
 
 use std::ops::Range;
 
-use conv::PackedConv;
-use isa::Isa;
+pub(crate) use conv::PackedConv;
+pub(crate) use epilogue::Epilogue;
+use epilogue::{Combination, combine};
+pub(crate) use function::Function;
+pub use isa::InstructionSet;
+pub(crate) use isa::Isa;
 use spectrum::Spectrum;
 
 use crate::engine::LatentEdit;
 use crate::plan::{Plan, Ring};
 use crate::random::Randomness;
-use crate::stream::StreamOp;
+use crate::stream::{Part, StreamOp};
 
 /// How one node is computed on this machine.
 #[derive(Debug)]
 pub(crate) enum Kernel {
     /// A convolution over packed weights.
     Conv(PackedConv),
+    /// A function of each value.
+    Function(Function),
+    /// The sum of all inputs.
+    Add,
+    /// The product of all inputs.
+    Mul,
     /// A power spectrum by FFT.
     Spectrum(Spectrum),
     /// A gated recurrent unit.
@@ -38,14 +55,16 @@ pub(crate) enum Kernel {
 }
 
 impl Kernel {
-    /// The kernel of `op`, its weights packed.
-    pub(crate) fn new(op: &StreamOp) -> Self {
+    /// The kernel of `op` for `isa`, its weights packed.
+    pub(crate) fn new(op: &StreamOp, isa: Isa) -> Self {
         match op {
-            StreamOp::Conv(conv) => Self::Conv(PackedConv::new(conv, Isa::best())),
+            StreamOp::Conv(conv) => Self::Conv(PackedConv::new(conv, Part::Whole, Epilogue::default(), false, isa)),
             StreamOp::PowerSpectrum { window, hop, left } => Self::Spectrum(Spectrum::new(window, *hop, *left)),
-            StreamOp::Gru(gru) => Self::Gru(recurrent::Gru::new(gru)),
-            StreamOp::NoiseSynth(synth) => Self::Noise(noise::Noise::new(synth)),
-            other => Self::Frame(other.clone()),
+            StreamOp::Gru(gru) => Self::Gru(recurrent::Gru::new(gru, isa)),
+            StreamOp::NoiseSynth(synth) => Self::Noise(noise::Noise::new(synth, isa)),
+            StreamOp::Add => Self::Add,
+            StreamOp::Mul => Self::Mul,
+            other => Function::of(other).map_or_else(|| Self::Frame(other.clone()), Self::Function),
         }
     }
 
@@ -56,7 +75,21 @@ impl Kernel {
             Self::Gru(gru) => gru.scratch_len(),
             Self::Noise(noise) => noise.scratch_len(),
             Self::Frame(op) => frame::scratch_len(op),
-            Self::Conv(_) => 0,
+            Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul => 0,
+        }
+    }
+
+    /// Parts that its work on a frame can be cut into.
+    pub(crate) fn slices(&self) -> usize {
+        if let Self::Conv(conv) = self { conv.panels() } else { 1 }
+    }
+
+    /// Frames that the ring of its first input must repeat behind its end, where up to `frames` are computed at once.
+    pub(crate) fn input_mirror(&self, frames: usize) -> usize {
+        match self {
+            Self::Conv(conv) => conv.input_mirror(frames),
+            Self::Gru(gru) => gru.input_mirror(frames),
+            _ => 0,
         }
     }
 
@@ -65,8 +98,10 @@ impl Kernel {
         match self {
             Self::Conv(conv) => conv.weight_bytes(),
             Self::Gru(gru) => gru.weight_bytes(),
+            Self::Noise(noise) => noise.weight_bytes(),
+            Self::Function(function) => function.weight_bytes(),
             Self::Frame(op) => op.weights().iter().map(|w| w.len() * size_of::<f32>()).sum(),
-            Self::Spectrum(_) | Self::Noise(_) => 0,
+            Self::Spectrum(_) | Self::Add | Self::Mul => 0,
         }
     }
 
@@ -78,46 +113,84 @@ impl Kernel {
 
 /// A signal as a kernel reads it: its ring, and the ring's slice of the arena.
 #[derive(Clone, Copy)]
-struct Source<'a> {
-    ring: Ring,
-    own: &'a [f32],
+pub(crate) struct Source<'a> {
+    /// Where its frames lie.
+    pub(crate) ring: Ring,
+    /// The ring's slice of the arena.
+    pub(crate) own: &'a [f32],
 }
 
 impl<'a> Source<'a> {
     #[inline(always)]
-    fn row(&self, frame: i64) -> &'a [f32] {
+    pub(crate) fn row(&self, frame: i64) -> &'a [f32] {
         self.ring.row(self.own, frame)
     }
 }
 
-impl Plan {
-    /// Computes `frames` of node `id`.
-    pub(crate) fn run(
+/// What a run of a kernel is asked for.
+pub(crate) struct Call<'a> {
+    pub(crate) frames: Range<i64>,
+    /// Which of the kernel's slices.
+    pub(crate) slices: Range<usize>,
+    pub(crate) scratch: &'a mut [f32],
+    pub(crate) randomness: Randomness,
+    pub(crate) edit: Option<&'a LatentEdit>,
+}
+
+impl Kernel {
+    /// Computes frames into the ring slice `own`; returns how often a recurrent state had to be reset.
+    pub(crate) fn run<'a>(
         &self,
-        id: usize,
-        frames: Range<i64>,
-        arena: &mut [f32],
-        scratch: &mut [f32],
-        randomness: Randomness,
-        edit: Option<&LatentEdit>,
-    ) {
+        isa: Isa,
+        inputs: usize,
+        source: impl Fn(usize) -> Source<'a>,
+        ring: Ring,
+        own: &mut [f32],
+        call: Call<'_>,
+    ) -> u64 {
+        let Call { frames, slices, scratch, randomness, edit } = call;
+        let written = frames.clone();
+        let all = 0..ring.channels;
+        let mut resets = 0;
+        match self {
+            Self::Conv(conv) => {
+                let mut more = (1..inputs).map(&source);
+                let sums = if conv.adds_to_sums() { more.next() } else { None };
+                conv.run(source(0), sums, more.next(), ring, own, frames, slices);
+            }
+            Self::Function(function) => {
+                frame::copy(source(0), ring, own, frames.clone());
+                function.apply(isa, ring, own, frames, all);
+            }
+            Self::Add | Self::Mul => {
+                let how = if matches!(self, Self::Add) { Combination::Sum } else { Combination::Product };
+                frame::copy(source(0), ring, own, frames.clone());
+                for slot in 1..inputs {
+                    combine(isa, how, source(slot), ring, own, frames.clone(), all.clone());
+                }
+            }
+            Self::Spectrum(spectrum) => spectrum.run(source(0), ring, own, frames, scratch),
+            Self::Gru(gru) => resets = gru.run(source(0), ring, own, frames, scratch) as u64,
+            Self::Noise(noise) => noise.run(source(0), ring, own, frames, scratch, randomness),
+            Self::Frame(op) => frame::run(op, inputs, source, ring, own, frames, scratch, randomness, edit),
+        }
+        ring.reflect(own, written);
+        resets
+    }
+}
+
+impl Plan {
+    /// Computes frames of step `id`; returns how often a recurrent state had to be reset.
+    pub(crate) fn run(&self, id: usize, arena: &mut [f32], call: Call<'_>) -> u64 {
         let ring = self.rings[id];
-        // Rings lie in node order, so every input lies before this node's ring.
+        // Rings lie in step order, so every input lies before this step's ring.
         let (before, from_here) = arena.split_at_mut(ring.start);
         let own = &mut from_here[..ring.len()];
-        let inputs = self.schedule.inputs(id);
+        let inputs = &self.inputs[id];
         let source = |slot: usize| {
             let ring = self.rings[inputs[slot]];
             Source { ring, own: ring.of(before) }
         };
-        match &self.kernels[id] {
-            Kernel::Conv(conv) => conv.run(source(0), ring, own, frames),
-            Kernel::Spectrum(spectrum) => spectrum.run(source(0), ring, own, frames, scratch),
-            Kernel::Gru(gru) => gru.run(source(0), ring, own, frames, scratch),
-            Kernel::Noise(noise) => noise.run(source(0), ring, own, frames, scratch, randomness),
-            Kernel::Frame(op) => {
-                frame::run(op, inputs.len(), source, ring, own, frames, scratch, randomness, edit);
-            }
-        }
+        self.kernels[id].run(self.isa, inputs.len(), source, ring, own, call)
     }
 }

@@ -21,9 +21,10 @@ pub mod timing;
 
 pub use engine::Engine;
 pub use graph::{Graph, GraphError, NodeId};
+pub use kernels::InstructionSet;
 pub use model::{Info, Latent, Model};
 pub use open::{OpenError, open};
-pub use plan::Plan;
+pub use plan::{Forecast, Plan, PlanOptions, StepFacts};
 pub use random::Randomness;
 pub use stream::{StreamGraph, StreamModel};
 pub use tensor::{Tensor, Weight};

@@ -5,6 +5,7 @@ mod conv;
 mod offline;
 mod op;
 
+pub(crate) use conv::Part;
 pub use conv::{CachedConv, ConvKind, Tap};
 pub use op::StreamOp;
 

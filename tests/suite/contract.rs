@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use runnel::random::Randomness;
 use runnel::rewrite::rewrite_graph;
-use runnel::{Plan, StreamGraph};
+use runnel::{InstructionSet, Plan, PlanOptions, StreamGraph};
 use runnel_offline::{Backend, Offline, Signal};
 
 use crate::dependence::last_input;
@@ -17,15 +17,16 @@ proptest! {
 
     /// The stream's frames, from the first to the last, are the offline model's on the signal embedded in silence.
     #[test]
-    fn the_stream_is_the_offline_model(strategy::Case(graph) in strategy::graph(), seed in any::<u64>(), random in any::<bool>(), blocks in strategy::partition(FRAMES)) {
+    fn the_stream_is_the_offline_model(strategy::Case(graph) in strategy::graph(), seed in any::<u64>(), random in any::<bool>(), slack in strategy::slack(), blocks in strategy::partition(FRAMES)) {
         let randomness = if random { Randomness::Seeded(seed) } else { Randomness::Deterministic };
         let channels = graph.input().channels;
         let input = strategy::signal(channels, FRAMES, seed);
         let streamed = rewrite_graph(&graph).unwrap();
-        let plan = Plan::new(&streamed).unwrap();
+        let plan = Plan::with(&streamed, &PlanOptions { slack_samples: slack, ..PlanOptions::default() }).unwrap();
+        prop_assert_eq!(plan.latency_samples(), streamed.latency_samples() + slack);
         let (first, output) = stream(&plan, &input, channels, &blocks, randomness);
 
-        let silence = silence_frames(&streamed);
+        let silence = silence_frames(&streamed, slack);
         let offline = embedded(&graph, &input, channels, silence, silence, randomness);
         let scale = offline.data.iter().fold(1.0f32, |m, v| m.max(v.abs()));
         for (c, row) in output.iter().enumerate() {
@@ -36,15 +37,27 @@ proptest! {
         }
     }
 
-    /// Any two partitions give the same bits.
+    /// Any two partitions give the same bits, and so does any slack, later.
     #[test]
-    fn any_partition_gives_the_same_bits(strategy::Case(graph) in strategy::graph(), seed in any::<u64>(), blocks in strategy::partition(FRAMES)) {
+    fn any_partition_gives_the_same_bits(strategy::Case(graph) in strategy::graph(), seed in any::<u64>(), slack in strategy::slack(), set in prop::sample::select(InstructionSet::available()), blocks in strategy::partition(FRAMES)) {
         let channels = graph.input().channels;
         let input = strategy::signal(channels, FRAMES, seed);
-        let plan = Plan::new(&rewrite_graph(&graph).unwrap()).unwrap();
+        let streamed = rewrite_graph(&graph).unwrap();
+        let instruction_set = Some(set);
+        let plan = Plan::with(&streamed, &PlanOptions { instruction_set, ..PlanOptions::default() }).unwrap();
         let whole = stream(&plan, &input, channels, &[FRAMES], Randomness::Seeded(seed));
         let cut = stream(&plan, &input, channels, &blocks, Randomness::Seeded(seed));
         prop_assert_eq!(bits(&whole.1), bits(&cut.1));
+        let plan = Plan::with(&streamed, &PlanOptions { slack_samples: slack, instruction_set, ..PlanOptions::default() }).unwrap();
+        let late = stream(&plan, &input, channels, &blocks, Randomness::Seeded(seed));
+        let plan = Plan::with(&streamed, &PlanOptions { every_node: true, instruction_set, ..PlanOptions::default() }).unwrap();
+        let unfused = stream(&plan, &input, channels, &blocks, Randomness::Seeded(seed));
+        prop_assert_eq!(bits(&whole.1), bits(&unfused.1));
+        let from = (whole.0 - late.0) as usize;
+        for (whole, late) in bits(&whole.1).iter().zip(bits(&late.1)) {
+            let (whole, late) = (whole.iter(), late.iter().skip(from));
+            prop_assert!(whole.zip(late).all(|(a, b)| a == b));
+        }
     }
 
     /// The latency is what the offline graph's dependences need, and not a tick more.
@@ -52,7 +65,7 @@ proptest! {
     fn the_latency_is_the_least(strategy::Case(graph) in strategy::graph()) {
         let streamed = rewrite_graph(&graph).unwrap();
         // One hop in the middle: recurrent nodes start at frame 0, and the ends miss what lies outside the input.
-        let start = silence_frames(&streamed) as i64;
+        let start = silence_frames(&streamed, 0) as i64;
         let (first, last) = last_input(&graph, 2 * start + streamed.hop_frames());
         let (step_in, step_out) = (streamed.input().timeline.step, streamed.output().timeline.step);
         let hop = start * step_in / step_out..(start + streamed.hop_frames()) * step_in / step_out;
@@ -80,6 +93,27 @@ proptest! {
         run(&mut used);
         used.reset();
         prop_assert_eq!(bits(&run(&mut used)), bits(&fresh.1));
+    }
+
+    /// What is not a number leaves the stream within one receptive field after it left the input, or a recurrent state
+    /// is reset.
+    #[test]
+    fn nan_does_not_stay(strategy::Case(graph) in strategy::graph(), seed in any::<u64>(), slack in strategy::slack(), blocks in strategy::partition(FRAMES)) {
+        let channels = graph.input().channels;
+        let streamed = rewrite_graph(&graph).unwrap();
+        let (Some(past), _) = streamed.receptive_field_samples() else { return Ok(()) };
+        let input = strategy::signal(channels, FRAMES, seed);
+        let mut hurt = input.clone();
+        (0..channels).for_each(|c| hurt[c * FRAMES + 20..][..10].fill(f32::NAN));
+        let plan = Plan::with(&streamed, &PlanOptions { slack_samples: slack, ..PlanOptions::default() }).unwrap();
+        let (first, clean) = stream(&plan, &input, channels, &blocks, Randomness::Seeded(seed));
+        let (_, hurt) = stream(&plan, &hurt, channels, &blocks, Randomness::Seeded(seed));
+        let (step_in, step_out) = (streamed.input().timeline.step, streamed.output().timeline.step);
+        let past_ticks = past as i64 * streamed.ticks_per_sample();
+        let clear = (30 * step_in + past_ticks).div_euclid(step_out) + 1 - first;
+        for (clean, hurt) in bits(&clean).iter().zip(bits(&hurt)) {
+            prop_assert!(clean.iter().zip(&hurt).skip(clear.max(0) as usize).all(|(a, b)| a == b));
+        }
     }
 
     /// Two implementations of every operation agree on what the offline model is.
@@ -113,9 +147,9 @@ proptest! {
 
 /// Frames of silence on either side of which no layer's zero padding reaches the stream's output, a multiple of every
 /// signal's period.
-fn silence_frames(streamed: &StreamGraph) -> usize {
+fn silence_frames(streamed: &StreamGraph, slack: u64) -> usize {
     let (left, right) = streamed.edge_samples();
-    let samples = left.max(right) + streamed.latency_samples();
+    let samples = left.max(right) + streamed.latency_samples() + slack;
     let frames = samples as i64 * streamed.ticks_per_sample() / streamed.input().timeline.step + 1;
     (frames as usize).next_multiple_of(2 * streamed.hop_frames() as usize)
 }

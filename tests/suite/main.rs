@@ -1,6 +1,7 @@
 //! What crosses modules: the contract of design.md §1 over generated graphs, and the formats.
 
 mod contract;
+mod deep;
 mod dependence;
 mod rave;
 mod runnel_file;

@@ -113,6 +113,12 @@ pub(crate) fn graph() -> impl Strategy<Value = Case> {
         .prop_map(|(channels, layers, seed)| Case(build(channels, &layers, seed)))
 }
 
+/// Samples of slack, with whole hops among them.
+#[allow(dead_code, reason = "not every test binary plans with slack")]
+pub(crate) fn slack() -> impl Strategy<Value = u64> {
+    prop_oneof![Just(0u64), 1..100u64, 100..5000u64]
+}
+
 /// Block lengths that cover `frames`.
 pub(crate) fn partition(frames: usize) -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(prop_oneof![Just(1usize), Just(7), 1..70usize, Just(0)], 1..40).prop_map(move |mut blocks| {

@@ -2,34 +2,42 @@
 //!
 //! ```text
 //! for each output frame n: (q, phase) = divmod(n + shift, phases)
-//!   acc[0..16] = bias of the panel
-//!   for tap: x = input row q·stride + offset[tap];  for i: acc += x[i] · panel[tap][i]
+//!   y[0..16] = bias of the panel, or the sum that the older taps left
+//!   for each block of products: y += Σ x[row q·stride + offset, in] · panel[tap, in]
 //! ```
 //!
-//! Several frames of one phase share a read of the weights; each keeps its own order of additions, so a frame's bits do
-//! not depend on its neighbours. Groups of few outputs are computed as dot products over channels instead.
-#![allow(unsafe_code, reason = "calls of functions compiled for an instruction set whose presence is proven")]
+//! The block is the unit of rounding: its products are summed from zero, in order, and blocks join the sum in order. So
+//! a frame's bits depend neither on how many frames are computed together, nor on where the sum is cut in two.
+
+mod channels;
+mod dot;
+mod pack;
+mod segment;
+mod tile;
 
 use std::ops::Range;
 
-use super::Source;
-use super::isa::Isa;
-use crate::plan::Ring;
-use crate::stream::CachedConv;
+use pack::{Filter, Lines};
 
-/// Outputs of a panel, and lanes of a dot product.
-const LANES: usize = 16;
-/// Frames that share a read of the weights.
-const TILE: usize = 4;
-/// Products summed on their own before they join the sum: rounding grows with the length of a chain of additions.
-const BLOCK: usize = 32;
+use super::Source;
+use super::epilogue::Epilogue;
+use super::isa::Isa;
+use super::vector::LANES;
+use crate::plan::Ring;
+use crate::stream::{CachedConv, Part};
+
 /// Groups of at most this many outputs are computed as dot products.
 const DOT_OUTPUTS: usize = 4;
 
-/// A convolution whose weights are packed for this machine.
+/// A convolution, or a part of its taps, whose weights are packed for this machine.
 #[derive(Debug)]
 pub(crate) struct PackedConv {
-    phases: Vec<Phase>,
+    filters: Vec<Filter>,
+    /// `[phase][channel]`.
+    bias: Vec<f32>,
+    epilogue: Epilogue,
+    layout: Layout,
+    phases: usize,
     shift: i64,
     stride: i64,
     groups: usize,
@@ -38,215 +46,208 @@ pub(crate) struct PackedConv {
     isa: Isa,
 }
 
-#[derive(Debug)]
-struct Phase {
-    /// Input frame of each tap, relative to `q · stride`.
-    offsets: Vec<i64>,
-    weights: Vec<f32>,
-    /// Padded to whole panels per group.
-    bias: Vec<f32>,
+/// What the sixteen lanes of a line of weights are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// Outputs of one group.
+    Panels,
+    /// Outputs of several phases, phase by phase, where one phase has too few to fill a panel.
+    Phases,
+    /// Channels that are groups of their own.
+    Channels,
+    /// Inputs of one output.
+    Dot,
 }
 
 impl PackedConv {
-    /// Packs `conv` for `isa`.
-    pub(super) fn new(conv: &CachedConv, isa: Isa) -> Self {
-        let reads = conv.reads();
-        let group_outputs = conv.out_channels() / conv.groups;
-        let mut packed = Self {
-            phases: vec![],
+    /// Packs the taps of `part` for `isa`; as half precision if `half` and if that loses nothing. The older taps' sum
+    /// has no epilogue.
+    pub(crate) fn new(conv: &CachedConv, part: Part, epilogue: Epilogue, half: bool, isa: Isa) -> Self {
+        let reads = conv.part_reads(part);
+        let (phases, channels) = (conv.phases(), conv.out_channels());
+        let (group_inputs, group_outputs) = (conv.group_inputs(), channels / conv.groups);
+        let layout = match (conv.groups, group_inputs, group_outputs) {
+            (groups, 1, 1) if groups > 1 => Layout::Channels,
+            (1, _, outputs) if phases > 1 && outputs < LANES => Layout::Phases,
+            (_, _, outputs) if outputs <= DOT_OUTPUTS => Layout::Dot,
+            _ => Layout::Panels,
+        };
+        let bias = match part {
+            Part::Newest { .. } => vec![],
+            _ => (0..phases).flat_map(|phase| (0..channels).map(move |out| conv.offset(phase, out))).collect(),
+        };
+        Self {
+            filters: pack::filters(conv, part, layout, half),
+            bias,
+            epilogue: if matches!(part, Part::Older { .. }) { Epilogue::default() } else { epilogue },
+            layout,
+            phases,
             shift: reads.shift,
             stride: reads.stride,
             groups: conv.groups,
-            group_inputs: conv.group_inputs(),
+            group_inputs,
             group_outputs,
             isa,
-        };
-        for (phase, taps) in conv.taps().into_iter().enumerate() {
-            let mut weights = Vec::new();
-            let mut bias = Vec::new();
-            for group in 0..conv.groups {
-                for panel in 0..packed.panels() {
-                    let lane = |l: usize| {
-                        let within = panel * packed.panel_outputs() + l;
-                        (within < group_outputs && l < packed.panel_outputs()).then_some(group * group_outputs + within)
-                    };
-                    bias.extend((0..LANES).map(|l| lane(l).map_or(0.0, |out| conv.offset(phase, out))));
-                    for tap in &taps {
-                        for i in 0..packed.group_inputs {
-                            let coefficient = |l| lane(l).map_or(0.0, |out| conv.coefficient(phase, out, i, *tap));
-                            if packed.by_dot() {
-                                weights.push(coefficient(0));
-                            } else {
-                                weights.extend((0..LANES).map(coefficient));
-                            }
-                        }
-                    }
-                }
-            }
-            packed.phases.push(Phase { offsets: taps.iter().map(|t| t.offset).collect(), weights, bias });
         }
-        packed
     }
 
     /// Bytes of packed weights.
-    pub(super) fn weight_bytes(&self) -> usize {
-        self.phases.iter().map(|p| (p.weights.len() + p.bias.len()) * size_of::<f32>()).sum()
+    pub(crate) fn weight_bytes(&self) -> usize {
+        self.filters.iter().map(Filter::bytes).sum::<usize>() + self.bias.len() * size_of::<f32>()
     }
 
-    /// Computes `frames` into the ring slice `own`.
-    pub(super) fn run(&self, input: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64>) {
-        match self.isa {
-            Isa::Portable => self.run_generic::<false>(input, ring, own, frames),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: `Isa::Avx2` holds a proof that this machine has AVX2 and FMA; `Avx2::new` is its only source.
-            Isa::Avx2(_) => unsafe { self.run_avx2(input, ring, own, frames) },
+    /// Frames that the input's ring must repeat behind its end, where up to `frames` are computed at once.
+    pub(crate) fn input_mirror(&self, frames: usize) -> usize {
+        let within = self.filters.iter().flat_map(|f| &f.segments).map(|s| s.rows_beyond_first(self.row())).max();
+        (frames.clamp(1, tile::MOST_FRAMES) - 1) * self.stride as usize + within.unwrap_or(0)
+    }
+
+    /// Whether it adds to the older taps' sums.
+    pub(crate) fn adds_to_sums(&self) -> bool {
+        self.bias.is_empty()
+    }
+
+    /// Slices of 16 outputs, over groups.
+    pub(crate) fn panels(&self) -> usize {
+        match self.layout {
+            Layout::Panels => self.groups * self.group_panels(),
+            Layout::Phases | Layout::Channels | Layout::Dot => self.channels().div_ceil(LANES),
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn run_avx2(&self, input: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64>) {
-        self.run_generic::<true>(input, ring, own, frames);
-    }
-
-    #[inline(always)]
-    fn run_generic<const FUSED: bool>(&self, input: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64>) {
-        let phases = self.phases.len() as i64;
-        for (phase, p) in self.phases.iter().enumerate() {
-            // Quotients of this phase's frames in the range.
-            let quotient = |n: i64| -(phase as i64 - self.shift - n).div_euclid(phases);
-            let frame = |q: i64| q * phases + phase as i64 - self.shift;
-            let (mut q, end) = (quotient(frames.start), quotient(frames.end));
-            while q < end {
-                if end - q >= TILE as i64 {
-                    self.run_tile::<TILE, FUSED>(p, input, q, |t| ring.at(frame(q + t)), own);
-                    q += TILE as i64;
-                } else {
-                    self.run_tile::<1, FUSED>(p, input, q, |_| ring.at(frame(q)), own);
-                    q += 1;
-                }
-            }
-        }
-    }
-
-    /// Computes the frames `q .. q + T` of one phase; `out` says where each one's row starts.
-    #[inline(always)]
-    fn run_tile<const T: usize, const FUSED: bool>(
+    /// Computes the `panels` of `frames` into the ring slice `own`. The sum begins with the bias, or with the frame's
+    /// row of `sums`; `addend` is what the epilogue adds.
+    #[expect(clippy::too_many_arguments, reason = "what a frame is made of, by name")]
+    pub(crate) fn run(
         &self,
-        phase: &Phase,
         input: Source<'_>,
-        q: i64,
-        out: impl Fn(i64) -> usize,
+        sums: Option<Source<'_>>,
+        addend: Option<Source<'_>>,
+        ring: Ring,
         own: &mut [f32],
+        frames: Range<i64>,
+        panels: Range<usize>,
     ) {
-        let width = phase.offsets.len() * self.group_inputs;
-        for group in 0..self.groups {
-            let columns = group * self.group_inputs..(group + 1) * self.group_inputs;
-            let row =
-                |t: usize, tap: usize| &input.row((q + t as i64) * self.stride + phase.offsets[tap])[columns.clone()];
-            for panel in 0..self.panels() {
-                let index = group * self.panels() + panel;
-                let bias: [f32; LANES] = phase.bias[index * LANES..][..LANES].try_into().expect("a panel of bias");
-                let first = group * self.group_outputs + panel * self.panel_outputs();
-                let outputs = (self.group_outputs - panel * self.panel_outputs()).min(self.panel_outputs());
-                if self.by_dot() {
-                    let weights = &phase.weights[index * width..][..width];
-                    for t in 0..T {
-                        let sum = self.dot::<FUSED>(phase, weights, |tap| row(t, tap));
-                        own[out(t as i64) + first] = sum + bias[0];
-                    }
-                } else {
-                    let weights = &phase.weights[index * width * LANES..][..width * LANES];
-                    let acc = self.panel::<T, FUSED>(weights, bias, row);
-                    for (t, acc) in acc.iter().enumerate() {
-                        let at = out(t as i64) + first;
-                        own[at..at + outputs].copy_from_slice(&acc[..outputs]);
-                    }
-                }
+        debug_assert!(input.ring.mirror() >= self.input_mirror((frames.end - frames.start).max(0) as usize));
+        let columns = self.columns(panels.clone());
+        // One filter computes a frame whole, so it can begin where the sum does; otherwise filters add to what is there.
+        let whole = self.layout == Layout::Panels && self.filters.iter().all(|f| !f.segments.is_empty());
+        if !whole {
+            self.begin(sums, ring, own, frames.clone(), columns.clone());
+        }
+        for filter in &self.filters {
+            let begins = match sums {
+                _ if !whole => Begins::There,
+                Some(sums) => Begins::Sums(sums),
+                None => Begins::Bias(&self.bias[filter.first_phase * self.channels()..][..self.channels()]),
+            };
+            let target = Target { ring, own: &mut *own, frames: frames.clone(), begins };
+            match &filter.lines {
+                Lines::Full(lines) => self.sum(filter, lines, input, target, panels.clone()),
+                Lines::Half(lines) => self.sum(filter, lines, input, target, panels.clone()),
             }
         }
+        self.epilogue.apply(self.isa, addend, ring, own, frames, columns);
     }
 
-    #[inline(always)]
-    fn panel<'a, const T: usize, const FUSED: bool>(
+    fn sum<L: pack::Line>(
         &self,
-        weights: &[f32],
-        bias: [f32; LANES],
-        row: impl Fn(usize, usize) -> &'a [f32],
-    ) -> [[f32; LANES]; T] {
-        let mut sums = [bias; T];
-        let mut acc = [[0.0; LANES]; T];
-        let mut pending = 0;
-        for (tap, weights) in weights.chunks_exact(self.group_inputs * LANES).enumerate() {
-            for (block, weights) in weights.chunks(BLOCK * LANES).enumerate() {
-                let length = weights.len() / LANES;
-                let rows: [&[f32]; T] = std::array::from_fn(|t| &row(t, tap)[block * BLOCK..][..length]);
-                for (i, w) in weights.chunks_exact(LANES).enumerate() {
-                    let w: &[f32; LANES] = w.try_into().expect("a row of a panel");
-                    for t in 0..T {
-                        let x = rows[t][i];
-                        for l in 0..LANES {
-                            acc[t][l] = mul_add::<FUSED>(x, w[l], acc[t][l]);
-                        }
+        filter: &Filter,
+        lines: &[L],
+        input: Source<'_>,
+        target: Target<'_>,
+        panels: Range<usize>,
+    ) {
+        match self.layout {
+            Layout::Panels | Layout::Phases => self.sum_panels(filter, lines, input, target, panels),
+            Layout::Channels => self.sum_channels(filter, lines, input, target, panels),
+            Layout::Dot => self.sum_dots(filter, lines, input, target, panels),
+        }
+    }
+
+    /// Writes what the sums begin with.
+    fn begin(&self, sums: Option<Source<'_>>, ring: Ring, own: &mut [f32], frames: Range<i64>, columns: Range<usize>) {
+        let channels = self.channels();
+        for piece in ring.stretches(frames) {
+            let mut n = piece.start;
+            while n < piece.end {
+                let phase = (n + self.shift).rem_euclid(self.phases as i64) as usize;
+                // Biases of consecutive phases stand as their frames do.
+                let (begins, rows) = match sums {
+                    Some(sums) => (sums.row(n), 1),
+                    None => (&self.bias[phase * channels..], (piece.end - n).min((self.phases - phase) as i64)),
+                };
+                let at = ring.at(n);
+                if columns.len() == channels {
+                    let values = rows as usize * channels;
+                    own[at..at + values].copy_from_slice(&begins[..values]);
+                } else {
+                    for row in (0..rows as usize).map(|row| row * channels) {
+                        let columns = row + columns.start..row + columns.end;
+                        own[at..][columns.clone()].copy_from_slice(&begins[columns]);
                     }
                 }
-                pending += length;
-                if pending >= BLOCK {
-                    add(&mut sums, &acc);
-                    (acc, pending) = ([[0.0; LANES]; T], 0);
-                }
+                n += rows;
             }
         }
-        add(&mut sums, &acc);
-        sums
     }
 
+    /// The quotients of which the filter has frames in the range.
+    fn quotients(&self, filter: &Filter, frames: &Range<i64>) -> Range<i64> {
+        let ceil = |n: i64| -(-n).div_euclid(self.phases as i64);
+        let first = filter.first_phase as i64 - self.shift;
+        ceil(frames.start - first - (filter.phases as i64 - 1))..ceil(frames.end - first)
+    }
+
+    /// The filter's first frame of a quotient.
     #[inline(always)]
-    fn dot<'a, const FUSED: bool>(&self, phase: &Phase, weights: &[f32], row: impl Fn(usize) -> &'a [f32]) -> f32 {
-        let mut acc = [0.0; LANES];
-        for tap in 0..phase.offsets.len() {
-            let weights = &weights[tap * self.group_inputs..][..self.group_inputs];
-            for (x, w) in row(tap).chunks(LANES).zip(weights.chunks(LANES)) {
-                for (l, (x, w)) in x.iter().zip(w).enumerate() {
-                    acc[l] = mul_add::<FUSED>(*x, *w, acc[l]);
-                }
+    fn frame(&self, filter: &Filter, quotient: i64) -> i64 {
+        quotient * self.phases as i64 + filter.first_phase as i64 - self.shift
+    }
+
+    /// Channels that the panels stand for.
+    fn columns(&self, panels: Range<usize>) -> Range<usize> {
+        let start = |panel: usize| match self.layout {
+            Layout::Panels => {
+                let (group, within) = (panel / self.group_panels(), panel % self.group_panels());
+                group * self.group_outputs + within * LANES
             }
-        }
-        let mut lanes = LANES;
-        while lanes > 1 {
-            lanes /= 2;
-            for l in 0..lanes {
-                acc[l] += acc[l + lanes];
-            }
-        }
-        acc[0]
+            Layout::Phases | Layout::Channels | Layout::Dot => (panel * LANES).min(self.channels()),
+        };
+        start(panels.start)..start(panels.end)
     }
 
-    fn by_dot(&self) -> bool {
-        self.group_outputs <= DOT_OUTPUTS
+    /// Panels of one group.
+    fn group_panels(&self) -> usize {
+        self.group_outputs.div_ceil(LANES)
     }
 
-    /// Outputs that one panel stands for.
-    fn panel_outputs(&self) -> usize {
-        if self.by_dot() { 1 } else { LANES }
+    /// Channels of the output.
+    fn channels(&self) -> usize {
+        self.groups * self.group_outputs
     }
 
-    /// Panels of a group.
-    fn panels(&self) -> usize {
-        self.group_outputs.div_ceil(self.panel_outputs())
+    /// Channels of the input.
+    fn row(&self) -> usize {
+        self.groups * self.group_inputs
     }
 }
 
-#[inline(always)]
-fn add<const T: usize>(sums: &mut [[f32; LANES]; T], acc: &[[f32; LANES]; T]) {
-    for t in 0..T {
-        for l in 0..LANES {
-            sums[t][l] += acc[t][l];
-        }
-    }
+/// The frames to compute, and where they go.
+struct Target<'a> {
+    ring: Ring,
+    own: &'a mut [f32],
+    frames: Range<i64>,
+    begins: Begins<'a>,
 }
 
-#[inline(always)]
-fn mul_add<const FUSED: bool>(x: f32, w: f32, acc: f32) -> f32 {
-    if FUSED { x.mul_add(w, acc) } else { acc + x * w }
+/// What is added to.
+#[derive(Clone, Copy)]
+enum Begins<'a> {
+    /// What the target holds.
+    There,
+    /// A value for each channel.
+    Bias(&'a [f32]),
+    /// The same frame of another signal.
+    Sums(Source<'a>),
 }

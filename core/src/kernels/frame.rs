@@ -1,4 +1,4 @@
-//! Everything that is not a convolution, a recurrence, a spectrum or noise: one frame from the frames it reads.
+//! Everything that moves values more than it computes: one frame from the frames it reads.
 
 use std::ops::Range;
 
@@ -36,33 +36,14 @@ pub(super) fn run<'a>(
         match op {
             StreamOp::Input { .. }
             | StreamOp::Conv(_)
+            | StreamOp::ChannelAffine { .. }
+            | StreamOp::Pointwise(_)
+            | StreamOp::Snake { .. }
+            | StreamOp::Add
+            | StreamOp::Mul
             | StreamOp::PowerSpectrum { .. }
             | StreamOp::Gru(_)
             | StreamOp::NoiseSynth(_) => unreachable!("has a kernel of its own"),
-            StreamOp::ChannelAffine { scale, offset } => {
-                for (c, (y, x)) in y.iter_mut().zip(x.row(n)).enumerate() {
-                    *y = scale.data()[c] * x + offset.data()[c];
-                }
-            }
-            StreamOp::Pointwise(function) => y.iter_mut().zip(x.row(n)).for_each(|(y, x)| *y = function.eval(*x)),
-            StreamOp::Snake { alpha } => {
-                for ((y, x), alpha) in y.iter_mut().zip(x.row(n)).zip(alpha.data()) {
-                    let s = (alpha * x).sin();
-                    *y = x + s * s / (alpha + 1e-9);
-                }
-            }
-            StreamOp::Add => {
-                y.fill(0.0);
-                for slot in 0..inputs {
-                    broadcast(y, source(slot).row(n), |y, x| *y += x);
-                }
-            }
-            StreamOp::Mul => {
-                y.fill(1.0);
-                for slot in 0..inputs {
-                    broadcast(y, source(slot).row(n), |y, x| *y *= x);
-                }
-            }
             StreamOp::Concat => {
                 let mut at = 0;
                 for slot in 0..inputs {
@@ -108,10 +89,19 @@ pub(super) fn run<'a>(
     }
 }
 
-fn broadcast(y: &mut [f32], x: &[f32], f: impl Fn(&mut f32, f32)) {
-    match x {
-        [one] => y.iter_mut().for_each(|y| f(y, *one)),
-        all => y.iter_mut().zip(all).for_each(|(y, x)| f(y, *x)),
+/// Copies `frames` of `x`; one channel goes to all.
+pub(super) fn copy(x: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64>) {
+    for piece in ring.stretches(frames) {
+        for piece in x.ring.stretches(piece) {
+            let rows = (piece.end - piece.start) as usize;
+            let x = &x.own[x.ring.at(piece.start)..][..rows * x.ring.channels];
+            let y = &mut own[ring.at(piece.start)..][..rows * ring.channels];
+            if x.len() == y.len() {
+                y.copy_from_slice(x);
+            } else {
+                x.iter().zip(y.chunks_exact_mut(ring.channels)).for_each(|(one, y)| y.fill(*one));
+            }
+        }
     }
 }
 

@@ -1,35 +1,134 @@
-//! Which instruction set the kernels of this machine use.
+//! Which instruction set the kernels of a plan use.
 
-/// An instruction set that kernels are instantiated for. Holding a value is proof that this machine has it.
+use std::fmt;
+use std::str::FromStr;
+
+use super::vector::Work;
+#[cfg(target_arch = "aarch64")]
+use super::vector::neon::Neon;
+use super::vector::portable::Portable;
+#[cfg(target_arch = "x86_64")]
+use super::vector::{avx2::Avx2, avx512::Avx512};
+
+/// An instruction set by its name, whether or not this machine has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Isa {
+pub enum InstructionSet {
     /// What every machine of the target has.
     Portable,
-    /// AVX2 and FMA.
-    #[cfg(target_arch = "x86_64")]
-    Avx2(Avx2),
+    /// AVX2, FMA and F16C.
+    Avx2,
+    /// AVX-512 F, VL, DQ and BW.
+    Avx512,
+    /// NEON, of every 64-bit ARM.
+    Neon,
 }
 
-/// Proof that this machine has AVX2 and FMA.
-#[cfg(target_arch = "x86_64")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Avx2(());
+impl InstructionSet {
+    const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Neon];
 
-#[cfg(target_arch = "x86_64")]
-impl Avx2 {
-    /// The proof, where it holds.
-    fn new() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+    /// The sets this machine has, slowest first.
+    pub fn available() -> Vec<Self> {
+        Isa::available().into_iter().map(Isa::name).collect()
+    }
+
+    /// The fastest set this machine has.
+    pub fn best() -> Self {
+        Isa::best().name()
     }
 }
 
+impl fmt::Display for InstructionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Neon => "neon",
+        })
+    }
+}
+
+impl FromStr for InstructionSet {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|set| set.to_string() == name);
+        named.ok_or_else(|| {
+            format!("no instruction set is called {name}; use {}", Self::ALL.map(|s| s.to_string()).join(", "))
+        })
+    }
+}
+
+/// An instruction set that kernels are instantiated for. Holding a value is proof that this machine has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Isa {
+    Portable(Portable),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Avx512),
+    #[cfg(target_arch = "aarch64")]
+    Neon(Neon),
+}
+
 impl Isa {
-    /// The fastest set this machine has.
-    pub(super) fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if let Some(avx2) = Avx2::new() {
-            return Self::Avx2(avx2);
+    /// The set of this name, where this machine has it.
+    pub(crate) fn new(set: InstructionSet) -> Option<Self> {
+        match set {
+            InstructionSet::Portable => Some(Self::Portable(Portable)),
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx2 => Avx2::new().map(Self::Avx2),
+            #[cfg(target_arch = "x86_64")]
+            InstructionSet::Avx512 => Avx512::new().map(Self::Avx512),
+            #[cfg(target_arch = "aarch64")]
+            InstructionSet::Neon => Neon::new().map(Self::Neon),
+            #[allow(unreachable_patterns, reason = "which sets remain depends on the target")]
+            _ => None,
         }
-        Self::Portable
+    }
+
+    /// The sets this machine has, slowest first.
+    pub(crate) fn available() -> Vec<Self> {
+        InstructionSet::ALL.into_iter().filter_map(Self::new).collect()
+    }
+
+    /// The fastest set this machine has.
+    pub(crate) fn best() -> Self {
+        Self::available().pop().unwrap_or(Self::Portable(Portable))
+    }
+
+    pub(crate) fn name(self) -> InstructionSet {
+        match self {
+            Self::Portable(_) => InstructionSet::Portable,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => InstructionSet::Avx2,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => InstructionSet::Avx512,
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(_) => InstructionSet::Neon,
+        }
+    }
+
+    /// Sums of sixteen lanes that fit into registers beside what they are made of.
+    pub(super) fn accumulators(self) -> usize {
+        match self.name() {
+            InstructionSet::Portable => 2,
+            InstructionSet::Avx2 | InstructionSet::Neon => 6,
+            InstructionSet::Avx512 => 16,
+        }
+    }
+
+    /// Runs `work`, compiled for this set.
+    #[inline]
+    pub(super) fn run<W: Work>(self, work: W) -> W::Output {
+        match self {
+            Self::Portable(set) => work.on(set),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(set) => set.run(work),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(set) => set.run(work),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon(set) => set.run(work),
+        }
     }
 }

@@ -1,69 +1,143 @@
-//! A gated recurrent unit, one frame after another. Its state is its own frame before, so the ring is the memory.
+//! A gated recurrent unit. What the input gives to the gates is computed for many frames at once; what the state gives,
+//! one frame after another. Its state is its own frame before, so the ring is the memory.
 
 use std::ops::Range;
 
 use super::Source;
+use super::conv::PackedConv;
+use super::epilogue::Epilogue;
+use super::isa::Isa;
+use super::math;
+use super::vector::{LANES, Simd, Work};
 use crate::graph;
 use crate::plan::Ring;
+use crate::stream::{CachedConv, ConvKind, Part};
+use crate::tensor::{Tensor, Weight};
+
+/// Frames whose input half is computed at once.
+const BATCH: i64 = 16;
 
 /// A gated recurrent unit.
 #[derive(Debug)]
 pub(crate) struct Gru {
-    weights: graph::Gru,
+    from_input: PackedConv,
+    from_state: PackedConv,
     hidden: usize,
+    isa: Isa,
 }
 
 impl Gru {
-    pub(super) fn new(weights: &graph::Gru) -> Self {
-        Self { hidden: weights.weight_hh.shape()[1], weights: weights.clone() }
+    pub(super) fn new(weights: &graph::Gru, isa: Isa) -> Self {
+        let packed = |weight: &Weight, bias: &Weight| {
+            let shape = [weight.shape()[0], weight.shape()[1], 1];
+            let conv = CachedConv {
+                kind: ConvKind::Strided { stride: 1 },
+                weight: Tensor::new(shape, weight.data().to_vec()).into(),
+                bias: Some(bias.clone()),
+                dilation: 1,
+                left: 0,
+                groups: 1,
+            };
+            PackedConv::new(&conv, Part::Whole, Epilogue::default(), false, isa)
+        };
+        Self {
+            from_input: packed(&weights.weight_ih, &weights.bias_ih),
+            from_state: packed(&weights.weight_hh, &weights.bias_hh),
+            hidden: weights.weight_hh.shape()[1],
+            isa,
+        }
     }
 
     /// Values of scratch: the state before, and both halves of the gates.
     pub(super) fn scratch_len(&self) -> usize {
-        7 * self.hidden
+        self.hidden + self.gates(BATCH).len() + self.gates(1).len()
     }
 
     /// Bytes of weights.
     pub(super) fn weight_bytes(&self) -> usize {
-        let w = &self.weights;
-        [&w.weight_ih, &w.weight_hh, &w.bias_ih, &w.bias_hh].iter().map(|w| w.len() * size_of::<f32>()).sum()
+        self.from_input.weight_bytes() + self.from_state.weight_bytes()
     }
 
-    /// Computes `frames` into the ring slice `own`.
-    pub(super) fn run(&self, input: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64>, scratch: &mut [f32]) {
-        let (state, gates) = scratch[..7 * self.hidden].split_at_mut(self.hidden);
-        let (from_input, from_state) = gates.split_at_mut(3 * self.hidden);
-        for n in frames {
-            if n < 0 {
-                ring.row_mut(own, n).fill(0.0);
-                continue;
-            }
-            state.copy_from_slice(ring.row(own, n - 1));
-            let w = &self.weights;
-            for gate in 0..3 * self.hidden {
-                from_input[gate] = w.bias_ih.data()[gate] + dot(w.weight_ih.row(gate), input.row(n));
-                from_state[gate] = w.bias_hh.data()[gate] + dot(w.weight_hh.row(gate), state);
-            }
-            for (i, h) in ring.row_mut(own, n).iter_mut().enumerate() {
-                let reset = sigmoid(from_input[i] + from_state[i]);
-                let update = sigmoid(from_input[self.hidden + i] + from_state[self.hidden + i]);
-                let new = (from_input[2 * self.hidden + i] + reset * from_state[2 * self.hidden + i]).tanh();
-                *h = (1.0 - update) * new + update * state[i];
-            }
+    /// Frames that the input's ring must repeat behind its end.
+    pub(super) fn input_mirror(&self, frames: usize) -> usize {
+        self.from_input.input_mirror(frames)
+    }
+
+    /// Computes `frames` into the ring slice `own`. Returns how often a state that was no longer finite was set to zero.
+    pub(super) fn run(
+        &self,
+        input: Source<'_>,
+        ring: Ring,
+        own: &mut [f32],
+        frames: Range<i64>,
+        scratch: &mut [f32],
+    ) -> usize {
+        let (from_input, from_state) = (self.gates(BATCH), self.gates(1));
+        let (state, rest) = scratch.split_at_mut(self.hidden);
+        let (input_gates, rest) = rest.split_at_mut(from_input.len());
+        let state_gates = &mut rest[..from_state.len()];
+        let mut resets = 0;
+        // Frames before the signal hold the initial state.
+        for n in frames.start..frames.end.min(0) {
+            ring.row_mut(own, n).fill(0.0);
         }
+        let mut n = frames.start.max(0);
+        while n < frames.end {
+            let batch = n..frames.end.min(n + BATCH);
+            let panels = 0..self.from_input.panels();
+            self.from_input.run(input, None, None, from_input, input_gates, batch.clone(), panels.clone());
+            for n in batch.clone() {
+                let before = Source { ring, own };
+                self.from_state.run(before, None, None, from_state, state_gates, n - 1..n, panels.clone());
+                state.copy_from_slice(ring.row(own, n - 1));
+                let row = ring.row_mut(own, n);
+                let gates = [from_input.row(input_gates, n), from_state.row(state_gates, n - 1)];
+                self.isa.run(Step { gates, state, row });
+                if !row.iter().all(|h| h.is_finite()) {
+                    row.fill(0.0);
+                    resets += 1;
+                }
+            }
+            n = batch.end;
+        }
+        resets
+    }
+
+    /// Gates of so many frames.
+    fn gates(&self, frames: i64) -> Ring {
+        Ring::new(0, frames, 0, 3 * self.hidden).expect("weights of this size are in memory")
     }
 }
 
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
+struct Step<'a> {
+    /// What input and state give to the reset, update and new gates.
+    gates: [&'a [f32]; 2],
+    /// The state before.
+    state: &'a [f32],
+    row: &'a mut [f32],
 }
 
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut acc = [0.0; 8];
-    for (a, b) in a.chunks(8).zip(b.chunks(8)) {
-        for (l, (a, b)) in a.iter().zip(b).enumerate() {
-            acc[l] += a * b;
+impl Work for Step<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn on<S: Simd>(self, s: S) {
+        let hidden = self.row.len();
+        for (i, row) in self.row.chunks_mut(LANES).enumerate() {
+            let lanes = i * LANES..i * LANES + row.len();
+            let [mut from_input, mut from_state] = [[s.splat(0.0); 3]; 2];
+            for gate in 0..3 {
+                from_input[gate] = s.load_part(&self.gates[0][gate * hidden..][lanes.clone()]);
+                from_state[gate] = s.load_part(&self.gates[1][gate * hidden..][lanes.clone()]);
+            }
+            let [input_reset, input_update, input_new] = from_input;
+            let [state_reset, state_update, state_new] = from_state;
+            let state = s.load_part(&self.state[lanes]);
+            let reset = math::sigmoid(s, s.add(input_reset, state_reset));
+            let update = math::sigmoid(s, s.add(input_update, state_update));
+            let new = math::tanh(s, s.mul_add(reset, state_new, input_new));
+            let kept = s.mul(update, state);
+            s.store_part(s.mul_add(s.sub(s.splat(1.0), update), new, kept), row);
         }
     }
-    acc.iter().sum()
 }

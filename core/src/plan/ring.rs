@@ -1,38 +1,67 @@
 //! Where a node's newest frames lie in the arena.
 
-/// A ring of frames, `[frame][channel]`, a power of two long.
+use std::ops::Range;
+
+/// A ring of frames, `[frame][channel]`, with its first frames repeated behind the end: so `mirror + 1` consecutive
+/// frames are contiguous wherever they begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ring {
     /// First value in the arena.
     pub(crate) start: usize,
-    /// Frames held, less one.
-    mask: i64,
+    /// Frames held, each counted once.
+    frames: i64,
+    /// Frames repeated behind the end.
+    mirror: i64,
     /// Values per frame.
     pub(crate) channels: usize,
 }
 
+/// Rings begin and end at multiples of this many values: a cache line.
+pub(crate) const ALIGNMENT: usize = 16;
+
 impl Ring {
-    /// A ring of at least `frames` frames, or `None` where it cannot be addressed.
-    pub(crate) fn new(start: usize, frames: i64, channels: usize) -> Option<Self> {
-        let frames = usize::try_from(frames.max(1)).ok()?.checked_next_power_of_two()?;
-        frames.checked_mul(channels)?.checked_mul(4)?;
-        Some(Self { start, mask: frames as i64 - 1, channels })
+    /// A ring of at least `frames` frames and of `mirror` repeated ones, or `None` where it cannot be addressed.
+    pub(crate) fn new(start: usize, frames: i64, mirror: usize, channels: usize) -> Option<Self> {
+        let frames = usize::try_from(frames.max(1)).ok()?.max(mirror);
+        frames.checked_add(mirror)?.checked_mul(channels)?.checked_mul(4)?.checked_add(4 * ALIGNMENT)?;
+        Some(Self { start, frames: i64::try_from(frames).ok()?, mirror: mirror as i64, channels })
     }
 
-    /// Values held.
+    /// Values held, the repeated ones too, up to the next multiple of [`ALIGNMENT`].
     pub(crate) fn len(&self) -> usize {
-        self.frames() as usize * self.channels
+        ((self.frames() + self.mirror) as usize * self.channels).next_multiple_of(ALIGNMENT)
     }
 
-    /// Frames held.
+    /// Frames held, each counted once.
     pub(crate) fn frames(&self) -> i64 {
-        self.mask + 1
+        self.frames
+    }
+
+    /// Frames repeated behind the end.
+    pub(crate) fn mirror(&self) -> usize {
+        self.mirror as usize
     }
 
     /// Position of the frame's first value, relative to `start`.
     #[inline(always)]
     pub(crate) fn at(&self, frame: i64) -> usize {
-        (frame & self.mask) as usize * self.channels
+        self.slot(frame) * self.channels
+    }
+
+    /// As [`Self::at`], of the frames `from`, `from + step`, ….
+    #[inline(always)]
+    pub(crate) fn every<const N: usize>(&self, from: i64, step: usize) -> [usize; N] {
+        let (length, step) = (self.frames as usize * self.channels, step * self.channels);
+        let mut at = self.at(from);
+        let mut positions = [at; N];
+        for position in &mut positions[1..] {
+            at += step;
+            while at >= length {
+                at -= length;
+            }
+            *position = at;
+        }
+        positions
     }
 
     /// The frame in the ring's own slice of the arena.
@@ -53,5 +82,79 @@ impl Ring {
     #[inline(always)]
     pub(crate) fn of<'a>(&self, arena: &'a [f32]) -> &'a [f32] {
         &arena[self.start..self.start + self.len()]
+    }
+
+    /// The ring's own slice of the arena, to be written.
+    pub(crate) fn of_mut<'a>(&self, arena: &'a mut [f32]) -> &'a mut [f32] {
+        &mut arena[self.start..self.start + self.len()]
+    }
+
+    /// The longest stretches of `frames` that lie in one piece, in order.
+    #[inline(always)]
+    pub(crate) fn stretches(self, frames: Range<i64>) -> impl Iterator<Item = Range<i64>> {
+        let mut from = frames.start;
+        std::iter::from_fn(move || {
+            let start = from;
+            from = frames.end.min(start + self.frames - self.slot(start) as i64);
+            (start < frames.end).then_some(start..from)
+        })
+    }
+
+    /// Repeats behind the end what `frames`, just written, put into the first frames.
+    #[inline(always)]
+    pub(crate) fn reflect(&self, own: &mut [f32], frames: Range<i64>) {
+        if self.mirror > 0 {
+            self.copy_behind(own, frames);
+        }
+    }
+
+    #[inline(always)]
+    fn slot(&self, frame: i64) -> usize {
+        frame.rem_euclid(self.frames) as usize
+    }
+
+    fn copy_behind(&self, own: &mut [f32], frames: Range<i64>) {
+        let frames = frames.start.max(frames.end - self.frames())..frames.end;
+        for piece in self.stretches(frames) {
+            let first = self.slot(piece.start) as i64;
+            let end = (first + piece.end - piece.start).min(self.mirror);
+            if first < end {
+                let values = first as usize * self.channels..end as usize * self.channels;
+                own.copy_within(values.clone(), values.start + self.frames() as usize * self.channels);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn consecutive_frames_are_contiguous_from_any_frame_on() {
+        for (frames, mirror) in [(1, 0), (3, 2), (4, 4), (5, 13), (16, 1)] {
+            let ring = Ring::new(0, frames, mirror, 3).unwrap();
+            let mut own = vec![f32::NAN; ring.len()];
+            let mut written = -40;
+            for step in [1, 2, 1, 3, 5, 1, 1, 7, 4, 30, 2, 1, 1] {
+                let now = written..written + step;
+                for frame in now.clone() {
+                    ring.row_mut(&mut own, frame).fill(frame as f32);
+                }
+                ring.reflect(&mut own, now.clone());
+                written = now.end;
+                if written < 0 {
+                    continue;
+                }
+                for from in written - ring.frames()..written {
+                    let run = (mirror as i64 + 1).min(written - from);
+                    for ahead in 0..run {
+                        let at = ring.at(from) + 3 * ahead as usize;
+                        assert_eq!(own[at..at + 3], [(from + ahead) as f32; 3], "{frames} {mirror} {from} {ahead}");
+                    }
+                }
+            }
+            assert_eq!(ring.len() % ALIGNMENT, 0);
+        }
     }
 }

@@ -62,7 +62,34 @@ pub struct Tap {
     pub index: usize,
 }
 
+/// Which of a convolution's taps are summed. Frames of the older taps exist before the newest do, so their sum can be
+/// made ahead of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All taps.
+    Whole,
+    /// All but the last ones of each phase; none where a phase has no more.
+    Older {
+        /// Taps left out.
+        newest: usize,
+    },
+    /// The last ones of each phase.
+    Newest {
+        /// Taps kept.
+        newest: usize,
+    },
+}
+
 impl CachedConv {
+    /// The kind's name in tables and messages.
+    pub fn name(&self) -> &'static str {
+        match self.kind {
+            ConvKind::Strided { .. } => "conv",
+            ConvKind::Transposed { .. } => "conv_transposed",
+            ConvKind::Subpixel { .. } => "conv_subpixel",
+        }
+    }
+
     /// Channels of the output.
     pub fn out_channels(&self) -> usize {
         let shape = self.weight.shape();
@@ -141,11 +168,29 @@ impl CachedConv {
             .collect()
     }
 
+    /// The taps of `part`, as [`Self::taps`].
+    pub(crate) fn part_taps(&self, part: Part) -> Vec<Vec<Tap>> {
+        let mut taps = self.taps();
+        for taps in &mut taps {
+            match part {
+                Part::Whole => {}
+                Part::Older { newest } => taps.truncate(taps.len().saturating_sub(newest)),
+                Part::Newest { newest } => drop(taps.drain(..taps.len().saturating_sub(newest))),
+            }
+        }
+        taps
+    }
+
     /// Which input frames a frame reads.
     pub fn reads(&self) -> Reads {
-        let taps = self.taps();
+        self.part_reads(Part::Whole)
+    }
+
+    /// Which input frames the taps of `part` read.
+    pub(crate) fn part_reads(&self, part: Part) -> Reads {
+        let taps = self.part_taps(part);
         let mut ranges: Vec<_> = taps.iter().map(|taps| Some((taps.first()?.offset, taps.last()?.offset))).collect();
-        if ranges.iter().all(Option::is_none) {
+        if part == Part::Whole && ranges.iter().all(Option::is_none) {
             // All weights are zero: the frame is its bias, and comes when the past does.
             ranges[0] = Some((-self.left.abs(), -self.left.abs()));
         }

@@ -184,11 +184,7 @@ impl StreamOp {
     /// The op's name in tables and messages.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Conv(c) => match c.kind {
-                ConvKind::Strided { .. } => "conv",
-                ConvKind::Transposed { .. } => "conv_transposed",
-                ConvKind::Subpixel { .. } => "conv_subpixel",
-            },
+            Self::Conv(c) => c.name(),
             Self::ChannelAffine { .. } => "channel_affine",
             other => other.trained_without_interleaving().name(),
         }

@@ -203,7 +203,7 @@ fn a_chosen_number_of_latents_is_checked() {
 fn what_is_no_stock_export_is_named() {
     let said = |root: &Module| graphs(export::describe(root), LatentChoice::Default).unwrap_err().to_string();
     let child = |module: &mut Module, path: &str, edit: &mut dyn FnMut(&mut Module)| {
-        let found = path.split('.').fold(Some(module), |module, name| match module?.attributes.get_mut(name) {
+        let found = path.split('.').try_fold(module, |module, name| match module.attributes.get_mut(name) {
             Some(Attribute::Module(module)) => Some(module),
             _ => None,
         });

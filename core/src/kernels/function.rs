@@ -1,0 +1,128 @@
+//! Functions of single values, applied to rows in place.
+
+use std::ops::Range;
+
+use super::isa::Isa;
+use super::math;
+use super::vector::{LANES, Simd, Work};
+use crate::graph::Pointwise;
+use crate::plan::Ring;
+use crate::stream::StreamOp;
+use crate::tensor::Weight;
+
+/// A function of each value by itself, and of its channel.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Function {
+    /// The same for every channel.
+    Pointwise(Pointwise),
+    /// `x + sin²(alpha · x) / (alpha + 1e-9)`.
+    Snake {
+        /// `[channels]`.
+        alpha: Weight,
+    },
+    /// `scale · x + offset`.
+    Affine {
+        /// `[channels]`.
+        scale: Weight,
+        /// `[channels]`.
+        offset: Weight,
+    },
+}
+
+impl Function {
+    /// The function that `op` is, if it is one.
+    pub(crate) fn of(op: &StreamOp) -> Option<Self> {
+        match op {
+            StreamOp::Pointwise(pointwise) => Some(Self::Pointwise(*pointwise)),
+            StreamOp::Snake { alpha } => Some(Self::Snake { alpha: alpha.clone() }),
+            StreamOp::ChannelAffine { scale, offset } => {
+                Some(Self::Affine { scale: scale.clone(), offset: offset.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    /// Bytes of weights.
+    pub(super) fn weight_bytes(&self) -> usize {
+        let values = match self {
+            Self::Pointwise(_) => 0,
+            Self::Snake { alpha } => alpha.len(),
+            Self::Affine { scale, offset } => scale.len() + offset.len(),
+        };
+        values * size_of::<f32>()
+    }
+
+    /// Replaces the `columns` of `frames` in the ring slice `own` by the function of them.
+    pub(super) fn apply(&self, isa: Isa, ring: Ring, own: &mut [f32], frames: Range<i64>, columns: Range<usize>) {
+        if columns.is_empty() {
+            return;
+        }
+        for piece in ring.stretches(frames) {
+            let at = ring.at(piece.start);
+            let rows = (piece.end - piece.start) as usize;
+            let values = &mut own[at + columns.start..at + (rows - 1) * ring.channels + columns.end];
+            isa.run(Apply { function: self, values, channels: ring.channels, columns: columns.clone() });
+        }
+    }
+}
+
+struct Apply<'a> {
+    function: &'a Function,
+    /// From the first row's first column to the last row's last.
+    values: &'a mut [f32],
+    channels: usize,
+    columns: Range<usize>,
+}
+
+impl Work for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn on<S: Simd>(self, s: S) {
+        match self.function {
+            Function::Pointwise(pointwise) => match *pointwise {
+                Pointwise::LeakyRelu { slope } => self.map(s, |x| math::leaky_relu(s, x, slope)),
+                Pointwise::Tanh => self.map(s, |x| math::tanh(s, x)),
+                Pointwise::Sigmoid => self.map(s, |x| math::sigmoid(s, x)),
+                Pointwise::Softplus => self.map(s, |x| math::softplus(s, x)),
+                Pointwise::ModSigmoid => self.map(s, |x| math::mod_sigmoid(s, x)),
+                Pointwise::Log1p => self.map(s, |x| math::log1p(s, x)),
+                Pointwise::Affine { scale, offset } => {
+                    self.map(s, |x| s.mul_add(s.splat(scale), x, s.splat(offset)));
+                }
+            },
+            Function::Snake { alpha } => {
+                self.map_with(s, [alpha.data(), alpha.data()], |x, [alpha, _]| math::snake(s, x, alpha));
+            }
+            Function::Affine { scale, offset } => {
+                self.map_with(s, [scale.data(), offset.data()], |x, [scale, offset]| s.mul_add(scale, x, offset));
+            }
+        }
+    }
+}
+
+impl Apply<'_> {
+    #[inline(always)]
+    fn map<S: Simd>(self, s: S, f: impl Fn(S::F) -> S::F) {
+        let width = self.columns.len();
+        // Whole rows lie one after another.
+        let length = if width == self.channels { self.values.len() } else { self.channels };
+        for row in self.values.chunks_mut(length) {
+            let row = if width == self.channels { row } else { &mut row[..width] };
+            for y in row.chunks_mut(LANES) {
+                s.store_part(f(s.load_part(y)), y);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn map_with<S: Simd>(self, s: S, parameters: [&[f32]; 2], f: impl Fn(S::F, [S::F; 2]) -> S::F) {
+        let [a, b] = parameters.map(|p| &p[self.columns.clone()]);
+        for row in self.values.chunks_mut(self.channels) {
+            let row = &mut row[..a.len()];
+            for ((y, a), b) in row.chunks_mut(LANES).zip(a.chunks(LANES)).zip(b.chunks(LANES)) {
+                s.store_part(f(s.load_part(y), [s.load_part(a), s.load_part(b)]), y);
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Functions of sixteen lanes. A lane's value depends on that lane alone, so it has the same bits wherever a value
+//! stands. All of f32 is covered: subnormals, infinities, and NaN, which stays NaN.
+//!
+//! Errors are the largest found over every 97th bit pattern, in units of the last place of the exact result rounded to
+//! f32.
+#![allow(clippy::excessive_precision, reason = "coefficients as the fit gave them")]
+
+use super::vector::{LANES, Simd};
+
+/// Adding 1.5 · 2^23 to a small number rounds it to an integer, which then stands in the lowest bits.
+const ROUNDER: f32 = 12_582_912.0;
+/// ln 2 in two parts; the first has 13 bits, so that its product with an exponent is exact.
+const LN_2: [f32; 2] = [0.693_115_234_375, 3.194_618_3e-5];
+/// π in four parts of 11 bits and a rest, so that products with integers below 2^12 are exact.
+const PI: [f32; 4] = [3.140_625, 9.675_026e-4, 1.509_906_7e-7, 5.126_688e-12];
+/// Beyond this sine is computed in f64, lane by lane.
+const SINE_LIMIT: f32 = 12_000.0;
+
+/// `e^x`; error 1.01.
+#[inline(always)]
+pub(super) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
+    exp_of_sum(s, x, s.splat(0.0))
+}
+
+/// `e^(x + rest)`, where `rest` is no more than a rounding error of `x`.
+#[inline(always)]
+fn exp_of_sum<S: Simd>(s: S, x: S::F, rest: S::F) -> S::F {
+    // Beyond these the result is infinite, or zero.
+    let x = s.max(s.splat(-104.0), s.min(s.splat(89.0), x));
+    let rounded = s.mul_add(x, s.splat(std::f32::consts::LOG2_E), s.splat(ROUNDER));
+    let n = s.sub(rounded, s.splat(ROUNDER));
+    let r = s.mul_add(n, s.splat(-LN_2[0]), x);
+    let r = s.add(s.mul_add(n, s.splat(-LN_2[1]), r), rest);
+    let p = polynomial(s, r, [0.499_999_88, 0.166_665_18, 0.041_669_656, 0.008_368_959, 0.001_374_478]);
+    let y = s.add(s.splat(1.0), s.mul_add(s.mul(r, r), p, r));
+    // Two factors, so that neither overflows and a subnormal result is rounded once.
+    let n = s.int_sub(s.bits(rounded), s.int(ROUNDER.to_bits()));
+    let half = s.shift_right::<1>(n);
+    s.mul(s.mul(y, power_of_two(s, half)), power_of_two(s, s.int_sub(n, half)))
+}
+
+/// `1 / (1 + e^−x)`; error 2.29.
+#[inline(always)]
+pub(super) fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
+    let e = exp(s, s.sub(s.splat(0.0), abs(s, x)));
+    let one = s.splat(1.0);
+    s.div(s.select(s.lt(x, s.splat(0.0)), e, one), s.add(one, e))
+}
+
+/// The hyperbolic tangent; error 1.31.
+#[inline(always)]
+pub(super) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
+    let size = abs(s, x);
+    let square = s.mul(x, x);
+    let p = polynomial(
+        s,
+        square,
+        [-0.333_333_31, 0.133_332_16, -0.053_947_285, 0.021_700_794, -0.008_172_778, 0.002_135_401_6],
+    );
+    let small = s.mul_add(s.mul(x, square), p, x);
+    let e = exp(s, s.add(size, size));
+    let large = s.sub(s.splat(1.0), s.div(s.splat(2.0), s.add(e, s.splat(1.0))));
+    let signed = s.floats(s.xor(s.bits(large), s.and(s.bits(x), s.int(SIGN))));
+    s.select(s.lt(size, s.splat(0.625)), keep_tiny(s, x, small), signed)
+}
+
+/// `ln(1 + x)`; error 1.48.
+#[inline(always)]
+pub(super) fn log1p<S: Simd>(s: S, x: S::F) -> S::F {
+    let one = s.splat(1.0);
+    let u = s.add(one, x);
+    // What rounding took from the sum.
+    let lost = s.select(s.lt(x, one), s.sub(x, s.sub(u, one)), s.sub(one, s.sub(u, x)));
+    // u = 2^k · m with m in [√½, √2).
+    let k = s.shift_right::<23>(s.int_sub(s.bits(u), s.int(std::f32::consts::FRAC_1_SQRT_2.to_bits())));
+    let m = s.floats(s.int_sub(s.bits(u), s.shift_left::<23>(k)));
+    let lost = s.mul(lost, power_of_two(s, s.int_sub(s.int(0), k)));
+    let lost = s.select(s.lt(x, s.splat(1e9)), lost, s.splat(0.0));
+    let f = s.add(s.sub(m, one), lost);
+    let p = polynomial(
+        s,
+        f,
+        [
+            0.333_333_1,
+            -0.250_000_15,
+            0.200_022_27,
+            -0.166_677_27,
+            0.142_175_63,
+            -0.124_097_47,
+            0.119_054_13,
+            -0.116_551_46,
+            0.066_841_56,
+        ],
+    );
+    let square = s.mul(f, f);
+    let curve = s.mul(square, s.mul_add(f, p, s.splat(-0.5)));
+    let k = s.sub(s.floats(s.int_add(k, s.int(ROUNDER.to_bits()))), s.splat(ROUNDER));
+    let low = s.add(f, s.mul_add(k, s.splat(LN_2[1]), curve));
+    let y = keep_tiny(s, x, s.mul_add(k, s.splat(LN_2[0]), low));
+    let beyond = s.select(s.lt(x, s.splat(-1.0)), s.splat(f32::NAN), s.splat(f32::NEG_INFINITY));
+    let y = s.select(s.lt(s.splat(-1.0), x), y, beyond);
+    // Infinity and NaN are their own.
+    s.select(s.lt(x, s.splat(f32::INFINITY)), y, x)
+}
+
+/// `ln(1 + e^x)`; error 1.67.
+#[inline(always)]
+pub(super) fn softplus<S: Simd>(s: S, x: S::F) -> S::F {
+    let e = exp(s, s.sub(s.splat(0.0), abs(s, x)));
+    s.add(s.max(s.splat(0.0), x), log1p(s, e))
+}
+
+/// `2 · sigmoid(x)^2.3 + 1e-7`; error 4.2 fused, 5.0 not.
+#[inline(always)]
+pub(super) fn mod_sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
+    // ln sigmoid(x) = min(x, 0) − ln(1 + e^−|x|), times 2.3 in two parts: the first is an exact product.
+    const POWER: [f32; 2] = [2.298_828_1, 0.001_171_875];
+    let e = exp(s, s.sub(s.splat(0.0), abs(s, x)));
+    let below = s.max(s.splat(-50.0), s.min(s.splat(0.0), x));
+    let head = s.floats(s.and(s.bits(below), s.int(0xffff_f000)));
+    let exact = s.mul(s.splat(POWER[0]), head);
+    let rest = s.mul_add(s.splat(POWER[0]), s.sub(below, head), s.mul(s.splat(POWER[1]), below));
+    let rest = s.mul_add(s.splat(-2.3), log1p(s, e), rest);
+    // The sum and what rounding took from it.
+    let sum = s.add(exact, rest);
+    let part = s.sub(sum, exact);
+    let lost = s.add(s.sub(exact, s.sub(sum, part)), s.sub(rest, part));
+    s.mul_add(s.splat(2.0), exp_of_sum(s, sum, lost), s.splat(1e-7))
+}
+
+/// The sine; error 2.34.
+#[inline(always)]
+pub(super) fn sin<S: Simd>(s: S, x: S::F) -> S::F {
+    let size = abs(s, x);
+    let rounded = s.mul_add(x, s.splat(std::f32::consts::FRAC_1_PI), s.splat(ROUNDER));
+    let n = s.sub(rounded, s.splat(ROUNDER));
+    let r = PI.iter().fold(x, |r, part| s.mul_add(n, s.splat(-part), r));
+    let square = s.mul(r, r);
+    let p = polynomial(s, square, [-0.166_666_67, 0.008_333_348, -0.000_198_426_05, 2.760_011_7e-6, -2.502_889_6e-8]);
+    let y = s.mul_add(s.mul(r, square), p, r);
+    let odd = s.shift_left::<31>(s.bits(rounded));
+    let y = keep_tiny(s, x, s.floats(s.xor(s.bits(y), odd)));
+    // NaN counts as far too, where it stays NaN.
+    let size = s.min(size, s.splat(f32::MAX));
+    if s.any(s.lt(s.splat(SINE_LIMIT), size)) {
+        return far_sin(s, x, y);
+    }
+    y
+}
+
+/// `near`, but the sine of `x` computed in f64 where `x` is far from zero.
+#[cold]
+#[inline(always)]
+fn far_sin<S: Simd>(s: S, x: S::F, near: S::F) -> S::F {
+    let (mut lanes, mut far) = ([0.0; LANES], [0.0; LANES]);
+    s.store(x, &mut lanes);
+    s.store(near, &mut far);
+    for (x, far) in lanes.iter().zip(&mut far) {
+        if x.abs() > SINE_LIMIT {
+            *far = f64::from(*x).sin() as f32;
+        }
+    }
+    s.load(&far)
+}
+
+/// `x + sin²(alpha · x) / (alpha + 1e-9)`.
+#[inline(always)]
+pub(super) fn snake<S: Simd>(s: S, x: S::F, alpha: S::F) -> S::F {
+    let sine = sin(s, s.mul(alpha, x));
+    s.add(x, s.div(s.mul(sine, sine), s.add(alpha, s.splat(1e-9))))
+}
+
+/// `max(x, 0) + slope · min(x, 0)`.
+#[inline(always)]
+pub(super) fn leaky_relu<S: Simd>(s: S, x: S::F, slope: f32) -> S::F {
+    s.select(s.lt(s.splat(0.0), x), x, s.mul(s.splat(slope), x))
+}
+
+const SIGN: u32 = 1 << 31;
+
+#[inline(always)]
+pub(super) fn abs<S: Simd>(s: S, x: S::F) -> S::F {
+    s.floats(s.and(s.bits(x), s.int(!SIGN)))
+}
+
+/// `y`, but `x` itself where it is so small that a function like `x + O(x²)` cannot differ; keeps the sign of zero.
+#[inline(always)]
+fn keep_tiny<S: Simd>(s: S, x: S::F, y: S::F) -> S::F {
+    s.select(s.lt(abs(s, x), s.splat(1.0 / (1 << 25) as f32)), x, y)
+}
+
+/// `2^n` for −127 < n < 128.
+#[inline(always)]
+fn power_of_two<S: Simd>(s: S, n: S::I) -> S::F {
+    s.floats(s.shift_left::<23>(s.int_add(n, s.int(127))))
+}
+
+/// `Σ c[i] · x^i`.
+#[inline(always)]
+fn polynomial<S: Simd, const N: usize>(s: S, x: S::F, c: [f32; N]) -> S::F {
+    let highest = s.splat(c[N - 1]);
+    c[..N - 1].iter().rev().fold(highest, |sum, c| s.mul_add(sum, x, s.splat(*c)))
+}

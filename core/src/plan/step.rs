@@ -1,0 +1,188 @@
+//! StreamGraph → steps: what the engine runs, one after another. Functions and residual sums that follow a convolution
+//! become its epilogue; a heavy convolution becomes two steps, so that the taps on frames that are already there are
+//! summed before the newest frame arrives.
+
+use crate::kernels::{Epilogue, Function};
+use crate::stream::{CachedConv, ConvKind, Part, StreamGraph, StreamNode, StreamOp};
+use crate::timing::Reads;
+
+/// One piece of work with a signal of its own.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// The stream's node whose signal this is; `None` for sums of older taps.
+    pub(crate) node: Option<usize>,
+    /// The name of the node that it belongs to.
+    pub(crate) name: String,
+    pub(crate) task: Task,
+    /// What it reads, in the order that its kernel expects.
+    pub(crate) inputs: Vec<StepInput>,
+    /// Channels of its signal.
+    pub(crate) channels: usize,
+    /// Ticks per frame.
+    pub(crate) ticks: i64,
+}
+
+/// What a step does.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// A convolution, or some of its taps. Reads its input, then the older taps' sums where it adds to them, then the
+    /// epilogue's addend.
+    Conv { conv: CachedConv, part: Part, epilogue: Epilogue },
+    /// Any other op.
+    Op(StreamOp),
+}
+
+/// An input of a step.
+#[derive(Debug)]
+pub(crate) struct StepInput {
+    /// Index of the step read.
+    pub(crate) step: usize,
+    /// Which of its frames.
+    pub(crate) reads: Reads,
+}
+
+impl Step {
+    /// Whether its frames from 0 on are no mere response to silence: they are drawn, remembered, or a player's hands
+    /// reach them.
+    pub(crate) fn is_personal(&self) -> bool {
+        use StreamOp::{Gaussian, Gru, LatentEdit, NoiseSynth};
+        matches!(&self.task, Task::Op(Gaussian { .. } | NoiseSynth(_) | LatentEdit | Gru(_)))
+    }
+
+    /// What it does, in tables.
+    pub(crate) fn op_name(&self) -> &'static str {
+        match &self.task {
+            Task::Conv { part: Part::Older { .. }, .. } => "conv, older taps",
+            Task::Conv { part: Part::Newest { .. }, .. } => "conv, newest tap",
+            Task::Conv { conv, .. } => conv.name(),
+            Task::Op(op) => op.name(),
+        }
+    }
+}
+
+/// Bytes of weights from which on a convolution is split.
+const SPLIT_BYTES: usize = 1 << 18;
+/// A split must not straddle a block of the kernel's summation.
+const SPLIT_CHANNELS: usize = 32;
+
+/// The steps of `stream`, inputs before readers; where `every_node`, nothing is fused. Step 0 is the input, the last step
+/// the output.
+pub(crate) fn steps(stream: &StreamGraph, every_node: bool) -> Vec<Step> {
+    let nodes = stream.nodes();
+    let fusions = fusions(nodes, every_node);
+    let mut step_of = vec![usize::MAX; nodes.len()];
+    let mut steps: Vec<Step> = Vec::with_capacity(nodes.len());
+    for (id, node) in nodes.iter().enumerate() {
+        let same = |from: usize, step_of: &[usize]| StepInput { step: step_of[from], reads: Reads::same() };
+        match &fusions[id] {
+            Fused::Into => continue,
+            Fused::None => steps.push(Step {
+                node: Some(id),
+                name: node.name.clone(),
+                task: Task::Op(node.op.clone()),
+                inputs: (node.inputs.iter().zip(&node.reads))
+                    .map(|(&i, reads)| StepInput { step: step_of[i], reads: reads.clone() })
+                    .collect(),
+                channels: node.channels,
+                ticks: node.timeline.step,
+            }),
+            Fused::Conv { conv, addend, epilogue } => {
+                let trained = &nodes[*conv];
+                let StreamOp::Conv(cached) = &trained.op else { unreachable!("fusions start at convolutions") };
+                let mut push = |part: Part, node, epilogue: Epilogue, more: Vec<StepInput>| {
+                    let own = StepInput { step: step_of[trained.inputs[0]], reads: cached.part_reads(part) };
+                    steps.push(Step {
+                        node,
+                        name: trained.name.clone(),
+                        task: Task::Conv { conv: cached.clone(), part, epilogue },
+                        inputs: std::iter::once(own).chain(more).collect(),
+                        channels: trained.channels,
+                        ticks: trained.timeline.step,
+                    });
+                    steps.len() - 1
+                };
+                let mut more = Vec::new();
+                let mut part = Part::Whole;
+                if let Some(newest) = newest_taps(cached) {
+                    let older = push(Part::Older { newest }, None, Epilogue::default(), vec![]);
+                    more.push(StepInput { step: older, reads: Reads::same() });
+                    part = Part::Newest { newest };
+                }
+                more.extend(addend.map(|from| same(from, &step_of)));
+                push(part, Some(id), epilogue.clone(), more);
+            }
+        }
+        step_of[id] = steps.len() - 1;
+    }
+    steps
+}
+
+/// What becomes of a node.
+enum Fused {
+    /// It is a step of its own.
+    None,
+    /// A later node's step computes it.
+    Into,
+    /// It ends a chain that starts at the convolution `conv`.
+    Conv { conv: usize, addend: Option<usize>, epilogue: Epilogue },
+}
+
+/// Chains of a convolution, a function, a sum and a function, each read by the next alone.
+fn fusions(nodes: &[StreamNode], every_node: bool) -> Vec<Fused> {
+    let mut readers: Vec<Vec<usize>> = vec![vec![]; nodes.len()];
+    for (id, node) in nodes.iter().enumerate() {
+        node.inputs.iter().for_each(|&i| readers[i].push(id));
+    }
+    let only_reader = |id: usize| if let ([one], false) = (&readers[id][..], every_node) { Some(*one) } else { None };
+    let mut fusions: Vec<_> = nodes.iter().map(|_| Fused::None).collect();
+    for conv in 0..nodes.len() {
+        if !matches!(nodes[conv].op, StreamOp::Conv(_)) {
+            continue;
+        }
+        let mut chain = vec![conv];
+        let mut epilogue = Epilogue::default();
+        let mut addend = None;
+        let function = |last: usize| only_reader(last).and_then(|id| Some((id, function(&nodes[id].op)?)));
+        if let Some((id, f)) = function(conv) {
+            epilogue.function = Some(f);
+            chain.push(id);
+        }
+        let last = chain[chain.len() - 1];
+        if let Some(id) = only_reader(last)
+            && matches!((&nodes[id].op, &fusions[id]), (StreamOp::Add, Fused::None))
+            && let [a, b] = nodes[id].inputs[..]
+            && nodes[id].channels == nodes[conv].channels
+        {
+            addend = Some(if a == last { b } else { a });
+            epilogue.add = true;
+            chain.push(id);
+            if let Some((id, f)) = function(id) {
+                epilogue.then = Some(f);
+                chain.push(id);
+            }
+        }
+        let last = chain.pop().expect("the convolution at least");
+        chain.into_iter().for_each(|id| fusions[id] = Fused::Into);
+        fusions[last] = Fused::Conv { conv, addend, epilogue };
+    }
+    fusions
+}
+
+fn function(op: &StreamOp) -> Option<Function> {
+    match op {
+        StreamOp::Pointwise(p) => Some(Function::Pointwise(*p)),
+        StreamOp::Snake { alpha } => Some(Function::Snake { alpha: alpha.clone() }),
+        StreamOp::ChannelAffine { scale, offset } => {
+            Some(Function::Affine { scale: scale.clone(), offset: offset.clone() })
+        }
+        _ => None,
+    }
+}
+
+/// The taps that wait for the newest frames, where a convolution is split.
+fn newest_taps(conv: &CachedConv) -> Option<usize> {
+    let taps = conv.taps().iter().map(Vec::len).max().unwrap_or(0);
+    let newest = if let ConvKind::Strided { stride: 2 } = conv.kind { 2 } else { 1 };
+    let heavy = conv.weight.len() * size_of::<f32>() >= SPLIT_BYTES && conv.group_inputs() % SPLIT_CHANNELS == 0;
+    (heavy && taps > newest).then_some(newest)
+}
