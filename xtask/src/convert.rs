@@ -1,16 +1,20 @@
 //! `convert`: a checkpoint → a `.runnel` file.
 
+mod half;
+
 use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use runnel::Weight;
 use runnel::import::{LatentChoice, Options};
 use runnel::stream::StreamModel;
 use serde::Serialize;
 
+use self::half::HalfError;
 use crate::model::refused;
 use crate::output::Output;
 use crate::progress::spin;
@@ -26,6 +30,10 @@ CHECKPOINT is one of
 
 Nothing is retrained, and nothing in the file is run. Every signal keeps its values; only the time at which they are \
 computed changes. The latency that is printed is the least that this model allows.
+
+--weights f16 halves the weights of the layers that see few frames, where reading them is most of the work. Their \
+values are rounded, so that the output is no longer that of the trained model: what is lost is measured on a test \
+signal and printed. Arithmetic stays f32.
 
 Examples:
   cargo xtask convert runs/drums_a1b2c3             writes runs/drums_a1b2c3.runnel
@@ -46,9 +54,18 @@ pub(crate) struct Arguments {
     /// Use the moving average of the weights, where the checkpoint has one
     #[arg(long)]
     ema: bool,
+    /// How weights are stored: as they are, or rounded where a layer sees few frames
+    #[arg(long, value_enum, default_value = "f32")]
+    weights: Weights,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Weights {
+    F32,
+    F16,
 }
 
 #[derive(Serialize)]
@@ -62,6 +79,7 @@ struct Report<'a> {
     latency_ms: f64,
     output: &'a Path,
     output_bytes: usize,
+    half: Option<HalfError>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -94,6 +112,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let trained = spin(&format!("Reading {}", source.display()), || runnel::import::open(source, &options))
         .map_err(|e| refused(&e))?;
     let model = spin("Rewriting", || runnel::rewrite::rewrite(&trained)).map_err(|e| refused(&e))?;
+    let (model, half) = match arguments.weights {
+        Weights::F32 => (model, None),
+        Weights::F16 => {
+            let (rounded, report) = runnel::rewrite::half(&model);
+            let error = HalfError::measure(&model, &rounded, report)?;
+            (rounded, Some(error))
+        }
+    };
     let bytes = runnel::format::to_bytes(&model).map_err(|e| refused(&e))?;
     output.file().write_all(&bytes).map_err(|e| crate::output::explain(e.into(), &path))?;
     output.commit()?;
@@ -108,28 +134,38 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         latency_ms: model.forward.latency_samples() as f64 * 1e3 / f64::from(model.info.sampling_rate),
         output: &path,
         output_bytes: bytes.len(),
+        half,
     };
     if arguments.json {
         return report::print_json(&report);
     }
-    report::print(&report::facts(&[
+    let mut lines = vec![
         ("found", report.found.to_owned()),
         ("model", format!("{} nodes, {} weights", report.nodes, report::scaled(report.weights as f64).trim_end())),
         ("latency", report::latency(report.latency_samples, report.sampling_rate)),
-        ("wrote", format!("{} ({})", path.display(), report::bytes(report.output_bytes as u64))),
-    ]))
+    ];
+    lines.extend(report.half.iter().flat_map(HalfError::facts));
+    lines.push(("wrote", format!("{} ({})", path.display(), report::bytes(report.output_bytes as u64))));
+    report::print(&report::facts(&lines))
 }
 
 /// Number of coefficients, each counted once.
 pub(crate) fn weights(model: &StreamModel) -> u64 {
+    distinct(model).map(|weight| weight.len() as u64).sum()
+}
+
+/// Number of coefficients that are f16, each counted once.
+pub(crate) fn half_weights(model: &StreamModel) -> u64 {
+    distinct(model).filter(|weight| weight.is_half()).map(|weight| weight.len() as u64).sum()
+}
+
+fn distinct(model: &StreamModel) -> impl Iterator<Item = &Weight> {
     let latent = model.latent.iter().flat_map(|l| [&l.encode, &l.decode]);
     let mut seen = HashSet::new();
     std::iter::once(&model.forward)
         .chain(latent)
         .flat_map(|stream| stream.weights())
-        .filter(|weight| seen.insert(Arc::as_ptr(weight)))
-        .map(|weight| weight.len() as u64)
-        .sum()
+        .filter(move |weight| seen.insert(Arc::as_ptr(weight)))
 }
 
 /// The default output: the checkpoint's or folder's own name beside it, with the extension `.runnel`.

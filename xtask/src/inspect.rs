@@ -1,15 +1,19 @@
-//! `inspect`: what a model is made of, node by node.
+//! `inspect`: what a model is made of, node by node, and what the plan expects it to cost.
+
+mod load;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
 use runnel::plan::Plan;
-use runnel::stream::StreamGraph;
+use runnel::stream::{StreamGraph, StreamModel};
 use serde::Serialize;
 
+use self::load::Load;
 use crate::model::{self, Method};
 use crate::report::{self, Align};
+use crate::slack::Slack;
 
 /// Show a model node by node: op, shape, rate, receptive field, lag, cache, work.
 #[derive(Args)]
@@ -21,8 +25,12 @@ Columns:
   cache   bytes that one running instance keeps
   MAC/s   multiply-adds per second of audio
 
+--load draws what the plan expects each moment to cost, from its model of this machine, not from a clock: one bar per \
+16 samples of input over one period, after which the work repeats; below it, what each call of a host's block costs.
+
 Examples:
   cargo xtask inspect drums.runnel
+  cargo xtask inspect drums.runnel --load load.png --block 64 --slack 512
   cargo xtask inspect drums.runnel --json | jq .methods.forward.latency_samples")]
 pub(crate) struct Arguments {
     /// A .runnel file, or anything that `convert` reads
@@ -30,8 +38,17 @@ pub(crate) struct Arguments {
     /// Which of the model's methods the table shows
     #[arg(long, value_enum, default_value = "forward")]
     method: Method,
+    /// Draw the forecast of the load instead of printing the table [default picture: MODEL-load.png]
+    #[arg(long, value_name = "FILE.png", num_args = 0..=1)]
+    load: Option<Option<PathBuf>>,
+    /// Samples per call in the forecast
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=1 << 20), requires = "load")]
+    block: u32,
+    /// Latency beyond the least in the forecast: `least`, a number of samples, `hop`, `2hops` or `20ms`
+    #[arg(long, value_name = "SLACK", default_value_t = Slack::LEAST, requires = "load")]
+    slack: Slack,
     /// Print everything, of all methods, as JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "load")]
     json: bool,
 }
 
@@ -40,6 +57,8 @@ struct Report<'a> {
     #[serde(flatten)]
     info: &'a runnel::Info,
     weights: u64,
+    /// How many of them are stored as f16.
+    f16_weights: u64,
     methods: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -76,6 +95,17 @@ struct Node {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let model = model::open(&arguments.file)?.streams;
     let rate = model.info.sampling_rate;
+    if let Some(picture) = &arguments.load {
+        let picture = picture.clone().unwrap_or_else(|| PathBuf::from(format!("{}-load.png", model.info.name)));
+        let load = Load {
+            name: &model.info.name,
+            stream: arguments.method.of(&model)?,
+            sampling_rate: rate,
+            slack: arguments.slack,
+            block_samples: arguments.block as usize,
+        };
+        return load.show(&picture, &arguments.file);
+    }
     if arguments.json {
         let mut methods = serde_json::Map::new();
         for method in Method::all(&model) {
@@ -83,7 +113,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             methods
                 .insert(method.to_string(), serde_json::to_value(stream).context("cannot write the report as JSON")?);
         }
-        return report::print_json(&Report { info: &model.info, weights: crate::convert::weights(&model), methods });
+        return report::print_json(&Report {
+            info: &model.info,
+            weights: crate::convert::weights(&model),
+            f16_weights: crate::convert::half_weights(&model),
+            methods,
+        });
     }
     let stream = describe(arguments.method.of(&model)?, rate)?;
     report::print(&nodes_table(&stream))?;
@@ -93,14 +128,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ("model", format!("{}: {}", model.info.name, model.info.description)),
         ("from", provenance(&model.info.provenance)),
         ("method", format!("{}, {} to {} channels", arguments.method, stream.input_channels, stream.output_channels)),
-        (
-            "weights",
-            format!(
-                "{}, {}",
-                report::scaled(crate::convert::weights(&model) as f64).trim_end(),
-                report::bytes(stream.weight_bytes)
-            ),
-        ),
+        ("weights", weights(&model, stream.weight_bytes)),
         ("caches", format!("{} per instance", report::bytes(stream.cache_bytes))),
         ("work", format!("{}MAC/s", report::scaled(stream.macs_per_second))),
         ("field", format!("{past} samples past, {} future", report::grouped(stream.receptive_field_future_samples))),
@@ -143,6 +171,15 @@ fn describe(stream: &StreamGraph, sampling_rate: u32) -> Result<Stream> {
         macs_per_second: nodes.iter().map(|n| n.macs_per_second).sum(),
         nodes,
     })
+}
+
+fn weights(model: &StreamModel, packed_bytes: u64) -> String {
+    let scaled = |n: u64| report::scaled(n as f64).trim_end().to_owned();
+    let half = match crate::convert::half_weights(model) {
+        0 => String::new(),
+        half => format!(", {} of them stored as f16", scaled(half)),
+    };
+    format!("{}, {}{half}", scaled(crate::convert::weights(model)), report::bytes(packed_bytes))
 }
 
 fn nodes_table(stream: &Stream) -> String {

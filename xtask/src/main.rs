@@ -1,8 +1,12 @@
 //! Runnel's command line: `cargo xtask`.
 
 mod audio;
+mod bench;
 mod bundle;
+mod canvas;
+mod chart;
 mod convert;
+mod cpu_clock;
 mod demo;
 mod input;
 mod inspect;
@@ -12,6 +16,7 @@ mod output;
 mod progress;
 mod render;
 mod report;
+mod slack;
 mod spectrogram;
 mod streaming;
 mod synth;
@@ -35,6 +40,7 @@ Start here:
   cargo xtask convert runs/drums            a RAVE training run becomes drums.runnel
   cargo xtask render drums.runnel loop.wav  play a file through it
   cargo xtask verify drums.runnel           prove that the stream equals the trained model
+  cargo xtask bench drums.runnel            what it costs, call by call
   cargo xtask bundle --release              build the VST3 and CLAP plugin
 
 `cargo xtask COMMAND --help` explains each command and its files."
@@ -50,6 +56,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Verify(verify::Arguments),
     Render(render::Arguments),
+    Bench(bench::Arguments),
     Bundle(bundle::Arguments),
     TrainDemo(train_demo::Arguments),
 }
@@ -60,6 +67,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Bundle(arguments) => bundle::run(&arguments),
         Command::TrainDemo(arguments) => train_demo::run(&arguments),
     };

@@ -16,6 +16,7 @@ use self::perform::{Performance, perform};
 use crate::audio::{self, Clip, Container};
 use crate::model::{self, Method};
 use crate::output::Output;
+use crate::slack::Slack;
 use crate::streaming::Blocks;
 use crate::{demo, report, spectrogram, synth};
 
@@ -23,7 +24,8 @@ use crate::{demo, report, spectrogram, synth};
 #[derive(Args)]
 #[command(after_help = "\
 Time: the output is aligned with the input and has as many samples, whatever the model's latency. \
-With --keep-latency it is what a host hears that does not compensate: `latency` samples late. \
+With --keep-latency it is what a host hears that does not compensate: `latency` samples late. --slack adds to the \
+latency, so that the work can be spread; the samples stay the same, bit for bit. \
 Sound at another sampling rate than the model's is resampled there and back; .npy is at the model's rate on either side.
 
 Channels: a file of one channel is repeated for a model that reads more. A file of more channels than the model reads \
@@ -53,6 +55,9 @@ pub(crate) struct Arguments {
     /// Samples per call of the engine: a number, `random` or `whole`
     #[arg(long, value_name = "N", default_value = "512")]
     block: Blocks,
+    /// Latency beyond the least: `least`, a number of samples, `hop`, `2hops` or `20ms`
+    #[arg(long, value_name = "SLACK", default_value_t = Slack::LEAST, conflicts_with = "offline")]
+    slack: Slack,
     /// Seed of the model's random parts
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
@@ -119,6 +124,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         true => Some(opened.offline(arguments.method)?),
         false => None,
     };
+    let slack_samples = arguments.slack.samples(stream, streams.info.sampling_rate);
     let performance = Performance {
         stream,
         offline: offline.as_ref(),
@@ -126,6 +132,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         model_rate: streams.info.sampling_rate,
         randomness,
         blocks: arguments.block,
+        slack_samples,
         keep_latency: arguments.keep_latency,
         resample_back: paths.container != Container::Npy,
     };
@@ -151,7 +158,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     output.commit()?;
 
-    let latency_samples = stream.latency_samples();
+    let latency_samples = stream.latency_samples() + slack_samples;
     let processing = performed.elapsed.as_secs_f64();
     let report = Report {
         model: format!("{}: {}", streams.info.name, streams.info.description),

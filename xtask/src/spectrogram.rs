@@ -1,15 +1,14 @@
 //! A picture of input above output: log-frequency spectrograms in decibels, on one scale.
 
-mod canvas;
 mod colour;
 
 use std::fs::File;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use realfft::RealFftPlanner;
 
-use self::canvas::{Canvas, Region};
 use crate::audio::Clip;
+use crate::canvas::{Canvas, Region};
 
 const WIDTH: usize = 1600;
 const PANEL_HEIGHT: usize = 400;
@@ -35,7 +34,7 @@ pub(crate) fn draw(panels: [(&str, &Clip); 2], sampling_rate: u32, file: &mut Fi
     let pictures = panels.map(|(_, clip)| levels(&mono(clip), frames, sampling_rate, columns, rows, highest_hz));
     let top_db = pictures.iter().flatten().copied().fold(-60.0, f32::max);
 
-    let mut canvas = Canvas::new(WIDTH, TOP + 2 * PANEL_HEIGHT + GAP + BOTTOM, colour::PAPER);
+    let mut canvas = Canvas::new(WIDTH, TOP + 2 * PANEL_HEIGHT + GAP + BOTTOM);
     for (i, ((title, _), picture)) in panels.iter().zip(&pictures).enumerate() {
         let area = Region { x: LEFT, y: TOP + i * (PANEL_HEIGHT + GAP), width: columns, height: rows };
         for row in 0..rows {
@@ -61,16 +60,7 @@ pub(crate) fn draw(panels: [(&str, &Clip); 2], sampling_rate: u32, file: &mut Fi
         canvas.label_right_of(legend.x + legend.width + 6, y, &format!("{}{db:.0}", if step == 0 { "" } else { "-" }));
     }
     canvas.label_right_of(legend.x + 12, TOP - 20, "dB");
-    write_png(&canvas, file)
-}
-
-fn write_png(canvas: &Canvas, file: &mut File) -> Result<()> {
-    let mut encoder = png::Encoder::new(std::io::BufWriter::new(file), canvas.width() as u32, canvas.height() as u32);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header().context("cannot write the picture")?;
-    writer.write_image_data(canvas.bytes()).context("cannot write the picture")?;
-    writer.finish().context("cannot write the picture")
+    canvas.write_png(file)
 }
 
 /// Mean of all channels.

@@ -22,11 +22,13 @@ impl Bench {
     }
 
     fn run(&self, line: &str) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_xtask"))
-            .args(line.split_whitespace())
-            .current_dir(self.folder.path())
-            .output()
-            .expect("the command line runs")
+        self.command(line).output().expect("the command line runs")
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        command.args(line.split_whitespace()).current_dir(self.folder.path());
+        command
     }
 
     fn succeeds(&self, line: &str) -> String {
@@ -261,6 +263,80 @@ fn inspect_and_verify_agree_on_the_model() {
 }
 
 #[test]
+fn bench_measures_every_configuration() {
+    let bench = Bench::new();
+    let line = "bench --seconds 0.05 --blocks 64,256 --slack least,20ms";
+    let report = bench.succeeds(&format!("{line} --nodes --plot load.png"));
+    for word in ["RTF", "forecast", "20ms = 882", "GMAC/s at most", "steps with slack least", "decode.12"] {
+        assert!(report.contains(word), "{word}: {report}");
+    }
+    assert!(std::fs::read(bench.path("load.png")).expect("a picture").starts_with(b"\x89PNG"));
+    bench.write_model("bands.runnel");
+    let json = bench.succeeds(&format!("{line} bands.runnel --isa portable --json"));
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["limits"]["instruction_set"], "portable");
+    let rows = json["models"][0]["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        let number = |name: &str| row[name].as_f64().unwrap_or_else(|| panic!("{name} in {row}"));
+        assert!(number("real_time_factor") > 0.0 && number("limit_reached") > 0.0, "{row}");
+        assert!(number("call_median_us") <= number("call_p99_us") && number("call_p99_us") <= number("call_worst_us"));
+    }
+}
+
+#[test]
+fn bench_refuses_what_it_cannot_measure() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    bench.write("bands_streaming.ts", b"no archive");
+    bench.refuses("bench absent.runnel", &["absent.runnel", "does not exist"]);
+    bench.refuses("bench --against torch", &["the built-in demo has no torch export"]);
+    bench.refuses("bench bands.runnel --against onnxruntime", &["bands.onnx", "--peer-model"]);
+    bench.refuses("bench bands.runnel --against nam", &["cannot open .nam models yet"]);
+    bench.refuses("bench bands.runnel --against torch --peer-model absent.ts", &["absent.ts", "does not exist"]);
+    bench.refuses("bench bands.runnel --plot no/such/plot.png", &["no/such", "does not exist"]);
+    let python = |named: &str| {
+        let mut command = bench.command("bench bands.runnel --against torch --seconds 0.05 --blocks 64");
+        texts(&command.env("RUNNEL_PEER_PYTHON", named).output().expect("the command line runs")).1
+    };
+    let refusal = python("/no/such/python");
+    assert!(refusal.starts_with("error: RUNNEL_PEER_PYTHON names /no/such/python"), "{refusal}");
+}
+
+#[test]
+fn inspect_draws_the_load() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    let report = bench.succeeds("inspect bands.runnel --load load.png --block 32 --slack 2hops");
+    assert!(report.contains("peak over mean") && report.contains("slack 2hops"), "{report}");
+    assert!(std::fs::read(bench.path("load.png")).expect("a picture").starts_with(b"\x89PNG"));
+    bench.succeeds("inspect bands.runnel --load");
+    assert!(bench.path("bands-load.png").is_file());
+    bench.refuses("inspect bands.runnel --load bands.runnel", &["the output is the input"]);
+    bench.refuses("inspect bands.runnel --load no/such/load.png", &["no/such", "does not exist"]);
+}
+
+#[test]
+fn slack_adds_latency_and_nothing_else() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    bench.write_wav("in.wav", 1, 44_100, 5000);
+    let latency = |line: &str| {
+        let report: serde_json::Value = serde_json::from_str(&bench.succeeds(line)).expect("JSON");
+        report["latency_samples"].as_u64().expect("a number")
+    };
+    let least = latency("render bands.runnel in.wav -o least.wav --seed 3 --json");
+    for (slack, samples) in [("100", 100), ("2hops", 8), ("1ms", 44)] {
+        let line = format!("render bands.runnel in.wav -o slack.wav --seed 3 --slack {slack} --json");
+        assert_eq!(latency(&line), least + samples);
+        assert!(bench.read_wav("slack.wav").1 == bench.read_wav("least.wav").1, "{slack}");
+    }
+    bench.succeeds("render bands.runnel in.wav -o late.wav --seed 3 --slack 100 --keep-latency");
+    let (least_wav, late) = (bench.read_wav("least.wav").1, bench.read_wav("late.wav").1);
+    assert!(late[least as usize + 100..] == least_wav[..4900 - least as usize]);
+}
+
+#[test]
 fn bad_checkpoints_are_refused() {
     let bench = Bench::new();
     bench.write("empty.ts", b"");
@@ -349,6 +425,18 @@ fn wrong_usage_exits_with_2() {
         "convert",
         "convert a --fidelity 2",
         "convert a --latents 0",
+        "convert a --weights f8",
+        "render --slack most",
+        "inspect a --block 64",
+        "inspect a --load --block 0",
+        "bench --slack most",
+        "bench --slack 2hop5",
+        "bench --blocks 0",
+        "bench --blocks 64,,128",
+        "bench --against tensorflow",
+        "bench --seconds 0",
+        "bench --isa avx1024",
+        "bench --peer-block 64",
     ] {
         let output = bench.run(line);
         assert_eq!(output.status.code(), Some(2), "{line}: {}", texts(&output).1);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use runnel::engine::Engine;
-use runnel::plan::Plan;
+use runnel::plan::{Plan, PlanOptions};
 use runnel::random::Randomness;
 use runnel::stream::StreamGraph;
 
@@ -27,6 +27,8 @@ pub(super) struct Performance<'a> {
     pub(super) model_rate: u32,
     pub(super) randomness: Randomness,
     pub(super) blocks: Blocks,
+    /// Latency beyond the least.
+    pub(super) slack_samples: u64,
     pub(super) keep_latency: bool,
     /// Give audio back at the file's rate, rather than at the model's.
     pub(super) resample_back: bool,
@@ -65,7 +67,8 @@ pub(super) fn perform(performance: &Performance, clip: &Clip, what: &str) -> Res
             }
         }
         None => {
-            let plan = Plan::new(model)?;
+            let options = PlanOptions { slack_samples: performance.slack_samples, ..PlanOptions::default() };
+            let plan = Plan::with(model, &options)?;
             let mut progress = Progress::new(what, frames * groups.len());
             for planes in &groups {
                 let mut engine = Engine::new(plan.clone(), performance.randomness);

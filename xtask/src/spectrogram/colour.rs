@@ -1,10 +1,5 @@
 //! Colours: dark is quiet, bright is loud, and lightness grows evenly between.
 
-/// Behind everything.
-pub(super) const PAPER: [u8; 3] = [16, 16, 22];
-/// Text and ticks.
-pub(super) const INK: [u8; 3] = [200, 204, 214];
-
 const STOPS: [[f32; 3]; 8] = [
     [6.0, 6.0, 16.0],
     [28.0, 16.0, 68.0],

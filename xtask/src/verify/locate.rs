@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::Result;
-use runnel::{Engine, NodeId, Plan};
+use runnel::{Engine, NodeId, Plan, PlanOptions};
 use serde::Serialize;
 
 use super::check::{Check, Outcome};
@@ -86,7 +86,7 @@ fn first_difference(
 
 /// Streams once more and keeps the frames of the nodes that `keep` names.
 pub(super) fn record(check: &Check, blocks: Blocks, keep: impl Fn(NodeId) -> bool) -> Result<Vec<Recording>> {
-    let plan = Plan::new(check.stream)?;
+    let plan = Plan::with(check.stream, &PlanOptions { every_node: true, ..PlanOptions::default() })?;
     let mut engine = Engine::new(plan, check.randomness);
     let nodes = check.stream.nodes();
     let mut recordings: Vec<_> =

@@ -1,0 +1,82 @@
+//! What takes turns on the processor: our engine at one block size, or a peer.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use runnel::{Engine, Plan, Randomness};
+
+use super::peer::Peer;
+use crate::cpu_clock::thread_cpu_time;
+
+/// One engine of either side.
+pub(super) enum Contender {
+    Ours(Box<Ours>),
+    Peer(Box<Peer>),
+}
+
+/// Our engine, called with one block after another of a signal that repeats.
+pub(super) struct Ours {
+    engine: Engine,
+    input: Arc<Vec<Vec<f32>>>,
+    output: Vec<Vec<f32>>,
+    block_samples: usize,
+    at: usize,
+}
+
+/// Microseconds of one call.
+#[derive(Clone, Copy)]
+pub(super) struct Call {
+    pub(super) cpu_us: f64,
+    pub(super) wall_us: f64,
+}
+
+impl Contender {
+    /// Makes `lead_in` calls to warm the caches up, and then `calls` that count.
+    pub(super) fn take_turn(&mut self, lead_in: usize, calls: usize) -> Result<Vec<Call>> {
+        match self {
+            Self::Ours(ours) => {
+                (0..lead_in).for_each(|_| {
+                    ours.timed_call();
+                });
+                Ok((0..calls).map(|_| ours.timed_call()).collect())
+            }
+            Self::Peer(peer) => peer.take_turn(lead_in, calls),
+        }
+    }
+}
+
+impl Ours {
+    pub(super) fn new(plan: Arc<Plan>, input: Arc<Vec<Vec<f32>>>, block_samples: usize) -> Self {
+        let channels = plan.output_channels();
+        let engine = Engine::new(plan, Randomness::Seeded(1));
+        // A rate other than the input's makes at most one frame more than its share.
+        let most = engine.frames_out(block_samples) + block_samples + 1;
+        Self { engine, input, output: vec![vec![0.0; most]; channels], block_samples, at: 0 }
+    }
+
+    /// One call; tells `observer` when a step begins and when it ended.
+    pub(super) fn observed_call(&mut self, observer: &mut impl FnMut(usize, bool)) {
+        self.with_next_block(|engine, input, output| engine.process_observed(input, output, observer));
+    }
+
+    fn timed_call(&mut self) -> Call {
+        self.with_next_block(|engine, input, output| {
+            let (wall, cpu) = (Instant::now(), thread_cpu_time());
+            engine.process(input, output);
+            let (cpu, wall) = (thread_cpu_time() - cpu, wall.elapsed());
+            Call { cpu_us: cpu.as_secs_f64() * 1e6, wall_us: wall.as_secs_f64() * 1e6 }
+        })
+    }
+
+    fn with_next_block<T>(&mut self, call: impl FnOnce(&mut Engine, &[&[f32]], &mut [&mut [f32]]) -> T) -> T {
+        if self.at + self.block_samples > self.input[0].len() {
+            self.at = 0;
+        }
+        let range = self.at..self.at + self.block_samples;
+        self.at = range.end;
+        let input: Vec<_> = self.input.iter().map(|c| &c[range.clone()]).collect();
+        let mut output: Vec<_> = self.output.iter_mut().map(Vec::as_mut_slice).collect();
+        call(&mut self.engine, &input, &mut output)
+    }
+}
