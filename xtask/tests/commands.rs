@@ -337,6 +337,18 @@ fn slack_adds_latency_and_nothing_else() {
 }
 
 #[test]
+fn f16_leaves_a_model_of_fast_layers_as_it_is() {
+    let bench = Bench::new();
+    let export = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/rave/v2/export.ts");
+    std::fs::copy(export, bench.path("v2.ts")).expect("a copy");
+    bench.succeeds("convert v2.ts -o whole.runnel");
+    let said = bench.succeeds("convert v2.ts -o half.runnel --weights f16");
+    assert!(said.contains("f16      nothing: every layer sees more than 4 frames"), "{said}");
+    let bytes = |name: &str| std::fs::read(bench.path(name)).expect("a file");
+    assert_eq!(bytes("half.runnel"), bytes("whole.runnel"));
+}
+
+#[test]
 fn bad_checkpoints_are_refused() {
     let bench = Bench::new();
     bench.write("empty.ts", b"");
