@@ -81,19 +81,24 @@ impl Engine {
         let mut written = 0;
         for at in (0..frames).step_by(chunk) {
             let taken = chunk.min(frames - at);
-            let own = first.of_mut(&mut self.state.arena);
-            for i in 0..taken {
-                let row = first.row_mut(own, self.state.received + i as i64);
-                input.iter().zip(row).for_each(|(channel, value)| *value = channel[at + i]);
+            let (own, received) = (first.of_mut(&mut self.state.arena), self.state.received);
+            for piece in first.stretches(received..received + taken as i64) {
+                let from = at + (piece.start - received) as usize;
+                let rows = own[first.at(piece.start)..].chunks_exact_mut(first.channels);
+                for (i, row) in (from..from + (piece.end - piece.start) as usize).zip(rows) {
+                    input.iter().zip(row).for_each(|(channel, value)| *value = channel[i]);
+                }
             }
             let before = self.plan.due(self.state.received);
             self.advance(taken as i64, observe);
             let after = self.plan.due(self.state.received);
             let ring = last.of(&self.state.arena);
-            for frame in before..after {
-                let row = last.row(ring, frame);
-                output.iter_mut().zip(row).for_each(|(channel, value)| channel[written] = *value);
-                written += 1;
+            for piece in last.stretches(before..after) {
+                let rows = ring[last.at(piece.start)..].chunks_exact(last.channels);
+                for row in rows.take((piece.end - piece.start) as usize) {
+                    output.iter_mut().zip(row).for_each(|(channel, value)| channel[written] = *value);
+                    written += 1;
+                }
             }
         }
         written

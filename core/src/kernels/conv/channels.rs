@@ -1,6 +1,5 @@
 //! Sums of channels that are groups of their own: sixteen channels at a time.
 
-use std::array::from_fn;
 use std::ops::Range;
 
 use super::pack::{Filter, Line};
@@ -31,7 +30,7 @@ impl PackedConv {
                     segments: &filter.segments,
                     lines: &lines[panel * filter.panel_lines..][..filter.panel_lines],
                     sums: &mut *target.own,
-                    starts: from_fn(|t| target.ring.at(self.frame(filter, q + t as i64)) + columns.start),
+                    starts: target.ring.every(self.frame(filter, q), self.phases).map(|at| at + columns.start),
                 };
                 if quotients.end - q >= 4 {
                     self.isa.run(Sized::<_, 4>(stretch));

@@ -1,6 +1,5 @@
 //! Sums of few outputs: sixteen products at a time.
 
-use std::array::from_fn;
 use std::ops::Range;
 
 use super::pack::{Filter, Line};
@@ -30,7 +29,7 @@ impl PackedConv {
                     segments: &filter.segments,
                     lines: &lines[out * filter.panel_lines..][..filter.panel_lines],
                     sums: &mut *target.own,
-                    starts: from_fn(|t| target.ring.at(self.frame(filter, q + t as i64)) + out),
+                    starts: target.ring.every(self.frame(filter, q), self.phases).map(|at| at + out),
                 };
                 if quotients.end - q >= 4 {
                     self.isa.run(Sized::<_, 4>(dots));
