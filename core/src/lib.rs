@@ -17,6 +17,7 @@ pub mod random;
 pub mod rewrite;
 pub mod stream;
 pub mod tensor;
+mod threads;
 pub mod timing;
 
 pub use engine::Engine;

@@ -3,17 +3,14 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use crate::tensor::{Tensor, Weight};
+use crate::threads;
 
 /// Most bytes of a header.
 const MOST_HEADER: u64 = 100_000_000;
-/// Threads that read, at most.
-const MOST_THREADS: usize = 4;
 
 /// Where the data of a safetensors file of `len` bytes starts, and what it says of its tensors.
 pub(super) fn metadata<F: Read>(open: impl Fn() -> io::Result<F>, len: u64) -> Result<(u64, Metadata), String> {
@@ -41,26 +38,12 @@ pub(super) fn weights<F: Read + Seek>(
     open: &(impl Fn() -> io::Result<F> + Sync),
 ) -> Result<HashMap<String, Weight>, String> {
     let infos: Vec<_> = metadata.tensors().into_iter().collect();
-    let next = AtomicUsize::new(0);
-    let read = || {
-        let mut file = open().map_err(|e| e.to_string())?;
-        let mut own = Vec::new();
-        while let Some((name, info)) = infos.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let tensor =
-                tensor(&mut file, data_start, info).map_err(|e| format!("tensor {name}: {e}; convert again"))?;
-            own.push((name.clone(), Arc::new(tensor)));
-        }
-        Ok::<_, String>(own)
-    };
-    thread::scope(|scope| {
-        let threads = thread::available_parallelism().map_or(1, |n| n.get()).min(MOST_THREADS);
-        let readers: Vec<_> = (0..threads).map(|_| scope.spawn(read)).collect();
-        let mut weights = HashMap::new();
-        for reader in readers {
-            weights.extend(reader.join().map_err(|_| "a reading thread failed")??);
-        }
-        Ok(weights)
-    })
+    let tensors = threads::map(&infos, open, |file, (name, info)| {
+        let file = file.as_mut().map_err(|e| e.to_string())?;
+        let tensor = tensor(file, data_start, info).map_err(|e| format!("tensor {name}: {e}; convert again"))?;
+        Ok((name.clone(), Arc::new(tensor)))
+    });
+    tensors.into_iter().collect()
 }
 
 fn tensor(file: &mut (impl Read + Seek), data_start: u64, info: &TensorInfo) -> Result<Tensor, String> {

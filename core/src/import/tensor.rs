@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::io::{Read, Seek};
 use std::rc::Rc;
 
+use half::f16;
+
 use super::archive::Archive;
 use super::pickle::{Id, Pickle, Value, clip};
 use super::{Array, ImportError, Values};
@@ -237,7 +239,7 @@ fn sizes(pickle: &Pickle, id: Id) -> Option<Vec<usize>> {
 
 fn values(view: &View, bytes: &[u8]) -> Values {
     match view.element {
-        Element::F16 => Values::Float(gather(view, bytes, |b| half(u16::from_le_bytes(b)))),
+        Element::F16 => Values::Float(gather(view, bytes, |b| f16::from_le_bytes(b).to_f32())),
         Element::Bf16 => Values::Float(gather(view, bytes, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16))),
         Element::F32 => Values::Float(gather(view, bytes, f32::from_le_bytes)),
         Element::F64 => Values::Float(gather(view, bytes, |b| f64::from_le_bytes(b) as f32)),
@@ -289,16 +291,4 @@ fn contiguous(view: &View) -> bool {
         expected *= size;
         fits
     })
-}
-
-/// IEEE 754 binary16 → binary32, exact.
-fn half(bits: u16) -> f32 {
-    let sign = if bits & 0x8000 != 0 { -1.0 } else { 1.0 };
-    let fraction = f32::from(bits & 0x3ff);
-    match (bits >> 10) & 0x1f {
-        0 => sign * fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => sign * f32::INFINITY,
-        31 => f32::NAN,
-        exponent => sign * (1.0 + fraction / 1024.0) * 2f32.powi(i32::from(exponent) - 15),
-    }
 }

@@ -30,11 +30,6 @@ impl InstructionSet {
     pub fn available() -> Vec<Self> {
         Isa::available().into_iter().map(Isa::name).collect()
     }
-
-    /// The fastest set this machine has.
-    pub fn best() -> Self {
-        Isa::best().name()
-    }
 }
 
 impl fmt::Display for InstructionSet {
