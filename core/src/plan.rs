@@ -21,7 +21,7 @@ mod work;
 use std::sync::Arc;
 
 pub use forecast::Forecast;
-pub(crate) use ring::Ring;
+pub(crate) use ring::{Ring, Walk};
 pub(crate) use timetable::Progress;
 pub use work::StepFacts;
 

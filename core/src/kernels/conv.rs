@@ -13,14 +13,16 @@ mod channels;
 mod dot;
 mod pack;
 mod segment;
+mod strip;
 mod tile;
 
 use std::ops::Range;
 
-use pack::{Filter, Lines};
+use pack::{Filter, Lines, Phases};
+use tile::Finish;
 
 use super::Source;
-use super::epilogue::Epilogue;
+use super::epilogue::{Epilogue, InRegisters};
 use super::isa::Isa;
 use super::vector::LANES;
 use crate::plan::Ring;
@@ -33,7 +35,7 @@ const DOT_OUTPUTS: usize = 4;
 #[derive(Debug)]
 pub(crate) struct PackedConv {
     filters: Vec<Filter>,
-    /// `[phase][channel]`.
+    /// `[phase][channel]`, phases in the order of [`Phases`].
     bias: Vec<f32>,
     epilogue: Epilogue,
     layout: Layout,
@@ -72,17 +74,18 @@ impl PackedConv {
             (_, _, outputs) if outputs <= DOT_OUTPUTS => Layout::Dot,
             _ => Layout::Panels,
         };
+        let in_order = Phases::new(conv, part, layout);
         let bias = match part {
             Part::Newest { .. } => vec![],
-            _ => (0..phases).flat_map(|phase| (0..channels).map(move |out| conv.offset(phase, out))).collect(),
+            _ => in_order.bias(),
         };
         Self {
-            filters: pack::filters(conv, part, layout, half),
+            filters: in_order.filters(half),
             bias,
             epilogue: if matches!(part, Part::Older { .. }) { Epilogue::default() } else { epilogue },
             layout,
             phases,
-            shift: reads.shift,
+            shift: in_order.shift(),
             stride: reads.stride,
             groups: conv.groups,
             group_inputs,
@@ -132,6 +135,7 @@ impl PackedConv {
         let columns = self.columns(panels.clone());
         // One filter computes a frame whole, so it can begin where the sum does; otherwise filters add to what is there.
         let whole = self.layout == Layout::Panels && self.filters.iter().all(|f| !f.segments.is_empty());
+        let in_registers = if whole { self.epilogue.in_registers(addend, ring) } else { None };
         if !whole {
             self.begin(sums, ring, own, frames.clone(), columns.clone());
         }
@@ -141,13 +145,16 @@ impl PackedConv {
                 Some(sums) => Begins::Sums(sums),
                 None => Begins::Bias(&self.bias[filter.first_phase * self.channels()..][..self.channels()]),
             };
-            let target = Target { ring, own: &mut *own, frames: frames.clone(), begins };
+            let finish = in_registers.unwrap_or_default();
+            let target = Target { ring, own: &mut *own, frames: frames.clone(), begins, finish };
             match &filter.lines {
                 Lines::Full(lines) => self.sum(filter, lines, input, target, panels.clone()),
                 Lines::Half(lines) => self.sum(filter, lines, input, target, panels.clone()),
             }
         }
-        self.epilogue.apply(self.isa, addend, ring, own, frames, columns);
+        if in_registers.is_none() {
+            self.epilogue.apply(self.isa, addend, ring, own, frames, columns);
+        }
     }
 
     fn sum<L: pack::Line>(
@@ -239,6 +246,7 @@ struct Target<'a> {
     own: &'a mut [f32],
     frames: Range<i64>,
     begins: Begins<'a>,
+    finish: InRegisters<'a>,
 }
 
 /// What is added to.
@@ -250,4 +258,12 @@ enum Begins<'a> {
     Bias(&'a [f32]),
     /// The same frame of another signal.
     Sums(Source<'a>),
+}
+
+impl<'a> InRegisters<'a> {
+    /// Of the frames `first`, `first + step`, ….
+    fn of(&self, first: i64, step: usize) -> Finish<'a> {
+        let addend = self.addend.map(|addend| (addend.own, addend.ring.walk(first, step)));
+        Finish { slope: self.slope, addend, then: self.then }
+    }
 }

@@ -6,6 +6,7 @@ use super::Source;
 use super::function::Function;
 use super::isa::Isa;
 use super::vector::{LANES, Simd, Work};
+use crate::graph::Pointwise;
 use crate::plan::Ring;
 
 /// Applied to sums in this order.
@@ -20,6 +21,18 @@ pub(crate) struct Epilogue {
 }
 
 impl Epilogue {
+    /// The same, where it is short enough to follow in registers. Its sums lie in `ring`.
+    pub(super) fn in_registers<'a>(&self, addend: Option<Source<'a>>, ring: Ring) -> Option<InRegisters<'a>> {
+        let slope = |function: &Option<Function>| match function {
+            None => Some(None),
+            Some(Function::Pointwise(Pointwise::LeakyRelu { slope })) => Some(Some(*slope)),
+            Some(_) => None,
+        };
+        let addend = addend.filter(|_| self.add);
+        let fits = addend.is_none_or(|addend| addend.ring.channels == ring.channels);
+        fits.then_some(InRegisters { slope: slope(&self.function)?, addend, then: slope(&self.then)? })
+    }
+
     /// Finishes the `columns` of `frames` in the ring slice `own`.
     pub(super) fn apply(
         &self,
@@ -41,6 +54,17 @@ impl Epilogue {
             function.apply(isa, ring, own, frames, columns);
         }
     }
+}
+
+/// An epilogue that a sum meets before it is stored.
+#[derive(Clone, Copy, Default)]
+pub(super) struct InRegisters<'a> {
+    /// A leaky ReLU of this slope.
+    pub(super) slope: Option<f32>,
+    /// The same frame of this signal is added.
+    pub(super) addend: Option<Source<'a>>,
+    /// A leaky ReLU of this slope.
+    pub(super) then: Option<f32>,
 }
 
 /// How two rows become one.

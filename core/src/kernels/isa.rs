@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::vector::Work;
 #[cfg(target_arch = "aarch64")]
 use super::vector::neon::Neon;
 use super::vector::portable::Portable;
+use super::vector::{Simd, Work};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{avx2::Avx2, avx512::Avx512};
 
@@ -106,11 +106,7 @@ impl Isa {
 
     /// Sums of sixteen lanes that fit into registers beside what they are made of.
     pub(super) fn accumulators(self) -> usize {
-        match self.name() {
-            InstructionSet::Portable => 2,
-            InstructionSet::Avx2 | InstructionSet::Neon => 6,
-            InstructionSet::Avx512 => 16,
-        }
+        self.run(Accumulators)
     }
 
     /// Runs `work`, compiled for this set.
@@ -125,5 +121,16 @@ impl Isa {
             #[cfg(target_arch = "aarch64")]
             Self::Neon(set) => set.run(work),
         }
+    }
+}
+
+struct Accumulators;
+
+impl Work for Accumulators {
+    type Output = usize;
+
+    #[inline(always)]
+    fn on<S: Simd>(self, _: S) -> usize {
+        S::ACCUMULATORS
     }
 }

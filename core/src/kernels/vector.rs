@@ -31,6 +31,9 @@ pub(super) trait Simd: Copy {
     /// Sixteen yes or no.
     type M: Copy;
 
+    /// Sums of sixteen lanes that fit into registers beside what they are made of.
+    const ACCUMULATORS: usize;
+
     fn splat(self, x: f32) -> Self::F;
     fn load(self, x: &[f32; LANES]) -> Self::F;
     fn store(self, v: Self::F, y: &mut [f32; LANES]);

@@ -16,6 +16,57 @@ pub(crate) struct Ring {
     pub(crate) channels: usize,
 }
 
+/// Positions of frames at an even distance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walk {
+    at: usize,
+    step: usize,
+    length: usize,
+}
+
+impl Walk {
+    /// Never leaves the first value.
+    pub(crate) const STILL: Self = Self { at: 0, step: 0, length: 1 };
+
+    /// The next positions, `column` values on from each.
+    #[inline(always)]
+    pub(crate) fn next<const N: usize>(&mut self, column: usize) -> [usize; N] {
+        let mut positions = [0; N];
+        for position in &mut positions {
+            *position = self.at + column;
+            self.skip(1);
+        }
+        positions
+    }
+
+    /// The next position.
+    #[inline(always)]
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Values from one position to the next.
+    #[inline(always)]
+    pub(crate) fn step(&self) -> usize {
+        self.step
+    }
+
+    /// Walks on by so many positions.
+    #[inline(always)]
+    pub(crate) fn skip(&mut self, positions: usize) {
+        self.skip_values(positions * self.step);
+    }
+
+    /// Walks on by so many values.
+    #[inline(always)]
+    pub(crate) fn skip_values(&mut self, values: usize) {
+        self.at += values;
+        while self.at >= self.length {
+            self.at -= self.length;
+        }
+    }
+}
+
 /// Rings begin and end at multiples of this many values: a cache line.
 pub(crate) const ALIGNMENT: usize = 16;
 
@@ -48,20 +99,10 @@ impl Ring {
         self.slot(frame) * self.channels
     }
 
-    /// As [`Self::at`], of the frames `from`, `from + step`, ….
+    /// The positions, as [`Self::at`], of the frames `from`, `from + step`, ….
     #[inline(always)]
-    pub(crate) fn every<const N: usize>(&self, from: i64, step: usize) -> [usize; N] {
-        let (length, step) = (self.frames as usize * self.channels, step * self.channels);
-        let mut at = self.at(from);
-        let mut positions = [at; N];
-        for position in &mut positions[1..] {
-            at += step;
-            while at >= length {
-                at -= length;
-            }
-            *position = at;
-        }
-        positions
+    pub(crate) fn walk(&self, from: i64, step: usize) -> Walk {
+        Walk { at: self.at(from), step: step * self.channels, length: self.frames as usize * self.channels }
     }
 
     /// The frame in the ring's own slice of the arena.
@@ -91,7 +132,7 @@ impl Ring {
 
     /// The longest stretches of `frames` that lie in one piece, in order.
     #[inline(always)]
-    pub(crate) fn stretches(self, frames: Range<i64>) -> impl Iterator<Item = Range<i64>> {
+    pub(crate) fn stretches(self, frames: Range<i64>) -> impl Iterator<Item = Range<i64>> + Clone {
         let mut from = frames.start;
         std::iter::from_fn(move || {
             let start = from;

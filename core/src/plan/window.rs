@@ -8,6 +8,8 @@
 //! Every group has `release(last) ≤ deadline(first)`, and no input of a group has a later deadline than the group; so
 //! whoever does everything at its deadline, in the order of the data, is never late.
 
+use std::ops::RangeInclusive;
+
 use super::cost::Cost;
 use super::step::{Step, StepInput};
 
@@ -29,8 +31,10 @@ struct Ticks {
 
 /// Frames computed together, at most: what amortises a read of the weights, and fills a kernel's widest tile.
 const MOST_FRAMES: i64 = 16;
-/// Ticks that frames computed together cover, where they are short.
-const MOST_TICKS: i64 = 128;
+/// Values computed together, at most, where frames are small: what amortises a call.
+const MOST_VALUES: i64 = 1024;
+/// Ticks that small frames computed together cover: a quarter of the slack, within these bounds.
+const TICKS: RangeInclusive<i64> = 128..=512;
 /// What urgent work counts beyond its cost, because it cannot be levelled.
 const URGENT: f64 = 1.0;
 
@@ -62,10 +66,11 @@ pub(crate) fn batches(
             wished: &wishes[id],
             deadline: &deadlines[id],
             reserve: slack / 2,
+            most_ticks: (slack / 4).clamp(*TICKS.start(), *TICKS.end()),
             horizon,
             stake: stakes[id],
         };
-        let groups = windows.cheapest_groups(step.ticks, &costs[id]);
+        let groups = windows.cheapest_groups(step, &costs[id]);
         let own = groups.iter().map(|(start, end)| costs[id].of(end - start)).fold(0.0, f64::max);
         let mut deadline = deadlines[id].clone();
         let mut wish = deadlines[id].clone();
@@ -114,15 +119,18 @@ struct Windows<'a> {
     deadline: &'a Ticks,
     /// Ticks of each window that waiting must leave.
     reserve: i64,
+    /// Ticks that small frames of a group cover, at most.
+    most_ticks: i64,
     horizon: i64,
     stake: f64,
 }
 
 impl Windows<'_> {
     /// Consecutive groups of one period's frames, `start..end`, that cost least.
-    fn cheapest_groups(&self, ticks: i64, cost: &Cost) -> Vec<(i64, i64)> {
+    fn cheapest_groups(&self, step: &Step, cost: &Cost) -> Vec<(i64, i64)> {
         let frames = self.released.of.len() as i64;
-        let most = MOST_FRAMES.max(MOST_TICKS / ticks).min(frames);
+        let small = (MOST_VALUES / step.channels as i64).min(self.most_ticks / step.ticks);
+        let most = MOST_FRAMES.max(small).min(frames);
         let sizes: Vec<_> = (1..=most).filter(|n| *n <= 8 || n % 4 == 0).collect();
         let alone: Vec<f64> = (0..=most).map(|n| cost.of(n)).collect();
         // A group does not reach over the widest gap of the period.

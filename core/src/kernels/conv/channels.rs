@@ -7,6 +7,7 @@ use super::segment::Segment;
 use super::{PackedConv, Target};
 use crate::kernels::Source;
 use crate::kernels::vector::{LANES, Simd, Work};
+use crate::plan::Walk;
 
 impl PackedConv {
     pub(super) fn sum_channels<L: Line>(
@@ -19,64 +20,62 @@ impl PackedConv {
     ) {
         let quotients = self.quotients(filter, &target.frames);
         for panel in panels {
-            let columns = panel * LANES..self.channels().min((panel + 1) * LANES);
-            let mut q = quotients.start;
-            while q < quotients.end {
-                let stretch = Stretch {
-                    input,
-                    from: q * self.stride,
-                    step: self.stride as usize * input.ring.channels,
-                    columns: columns.clone(),
-                    segments: &filter.segments,
-                    lines: &lines[panel * filter.panel_lines..][..filter.panel_lines],
-                    sums: &mut *target.own,
-                    starts: target.ring.every(self.frame(filter, q), self.phases).map(|at| at + columns.start),
-                };
-                if quotients.end - q >= 4 {
-                    self.isa.run(Sized::<_, 4>(stretch));
-                    q += 4;
-                } else {
-                    self.isa.run(Sized::<_, 1>(stretch));
-                    q += 1;
-                }
-            }
+            self.isa.run(Channels {
+                input,
+                from: quotients.start * self.stride,
+                stride: self.stride,
+                frames: (quotients.end - quotients.start).max(0) as usize,
+                columns: panel * LANES..self.channels().min((panel + 1) * LANES),
+                segments: &filter.segments,
+                lines: &lines[panel * filter.panel_lines..][..filter.panel_lines],
+                own: &mut *target.own,
+                places: target.ring.walk(self.frame(filter, quotients.start), self.phases),
+            });
         }
     }
 }
 
-struct Stretch<'a, L> {
+struct Channels<'a, L> {
     input: Source<'a>,
-    /// Input frame that the first frame's segments count from.
+    /// Input frame that the next frame's segments count from, and its distance to the one after.
     from: i64,
-    /// Values from one frame's inputs to the next frame's.
-    step: usize,
+    stride: i64,
+    frames: usize,
     columns: Range<usize>,
     segments: &'a [Segment],
     lines: &'a [L],
-    sums: &'a mut [f32],
-    /// Where each frame's sums start.
-    starts: [usize; 4],
+    own: &'a mut [f32],
+    /// Where each frame's outputs are.
+    places: Walk,
 }
 
-struct Sized<'a, L, const T: usize>(Stretch<'a, L>);
-
-impl<L: Line, const T: usize> Work for Sized<'_, L, T> {
+impl<L: Line> Work for Channels<'_, L> {
     type Output = ();
 
     #[inline(always)]
-    fn on<S: Simd>(self, s: S) {
-        let Stretch { input, from, step, columns, segments, lines, sums: own, starts } = self.0;
-        let lanes = columns.len();
+    fn on<S: Simd>(mut self, s: S) {
+        while self.frames > 0 {
+            if self.frames >= 4 { self.sum::<S, 4>(s) } else { self.sum::<S, 1>(s) }
+        }
+    }
+}
+
+impl<L: Line> Channels<'_, L> {
+    /// The next `T` frames.
+    #[inline(always)]
+    fn sum<S: Simd, const T: usize>(&mut self, s: S) {
+        let (lanes, step) = (self.columns.len(), self.stride as usize * self.input.ring.channels);
+        let places: [usize; T] = self.places.next(self.columns.start);
         let mut sums = [s.splat(0.0); T];
         for t in 0..T {
-            sums[t] = s.load_part(&own[starts[t]..][..lanes]);
+            sums[t] = s.load_part(&self.own[places[t]..][..lanes]);
         }
         let mut block = [s.splat(0.0); T];
-        for (segment, line) in segments.iter().zip(lines) {
-            let at = input.ring.at(from + segment.frame) + columns.start;
+        for (segment, line) in self.segments.iter().zip(self.lines) {
+            let at = self.input.ring.at(self.from + segment.frame) + self.columns.start;
             let weights = line.load(s);
             for t in 0..T {
-                block[t] = s.mul_add(s.load_part(&input.own[at + t * step..][..lanes]), weights, block[t]);
+                block[t] = s.mul_add(s.load_part(&self.input.own[at + t * step..][..lanes]), weights, block[t]);
             }
             if segment.closes {
                 for t in 0..T {
@@ -86,7 +85,9 @@ impl<L: Line, const T: usize> Work for Sized<'_, L, T> {
             }
         }
         for t in 0..T {
-            s.store_part(sums[t], &mut own[starts[t]..][..lanes]);
+            s.store_part(sums[t], &mut self.own[places[t]..][..lanes]);
         }
+        self.from += T as i64 * self.stride;
+        self.frames -= T;
     }
 }

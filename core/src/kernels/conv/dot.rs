@@ -7,6 +7,7 @@ use super::segment::Segment;
 use super::{PackedConv, Target};
 use crate::kernels::Source;
 use crate::kernels::vector::{LANES, Simd, Work};
+use crate::plan::Walk;
 
 impl PackedConv {
     pub(super) fn sum_dots<L: Line>(
@@ -18,61 +19,63 @@ impl PackedConv {
         panels: Range<usize>,
     ) {
         let quotients = self.quotients(filter, &target.frames);
-        for out in self.columns(panels) {
-            let mut q = quotients.start;
-            while q < quotients.end {
-                let dots = Dots {
-                    input,
-                    from: q * self.stride,
-                    step: self.stride as usize * input.ring.channels,
-                    column: out / self.group_outputs * self.group_inputs,
-                    segments: &filter.segments,
-                    lines: &lines[out * filter.panel_lines..][..filter.panel_lines],
-                    sums: &mut *target.own,
-                    starts: target.ring.every(self.frame(filter, q), self.phases).map(|at| at + out),
-                };
-                if quotients.end - q >= 4 {
-                    self.isa.run(Sized::<_, 4>(dots));
-                    q += 4;
-                } else {
-                    self.isa.run(Sized::<_, 1>(dots));
-                    q += 1;
-                }
-            }
+        for output in self.columns(panels) {
+            self.isa.run(Dots {
+                input,
+                from: quotients.start * self.stride,
+                stride: self.stride,
+                frames: (quotients.end - quotients.start).max(0) as usize,
+                column: output / self.group_outputs * self.group_inputs,
+                segments: &filter.segments,
+                lines: &lines[output * filter.panel_lines..][..filter.panel_lines],
+                own: &mut *target.own,
+                places: target.ring.walk(self.frame(filter, quotients.start), self.phases),
+                output,
+            });
         }
     }
 }
 
 struct Dots<'a, L> {
     input: Source<'a>,
-    /// Input frame that the first frame's segments count from.
+    /// Input frame that the next frame's segments count from, and its distance to the one after.
     from: i64,
-    /// Values from one frame's inputs to the next frame's.
-    step: usize,
+    stride: i64,
+    frames: usize,
     /// First input of the group.
     column: usize,
     segments: &'a [Segment],
     lines: &'a [L],
-    sums: &'a mut [f32],
-    /// Where each frame's sum is.
-    starts: [usize; 4],
+    own: &'a mut [f32],
+    /// Where each frame's outputs are.
+    places: Walk,
+    output: usize,
 }
 
-struct Sized<'a, L, const T: usize>(Dots<'a, L>);
-
-impl<L: Line, const T: usize> Work for Sized<'_, L, T> {
+impl<L: Line> Work for Dots<'_, L> {
     type Output = ();
 
     #[inline(always)]
-    fn on<S: Simd>(self, s: S) {
-        let Dots { input, from, step, column, segments, lines, sums, starts } = self.0;
-        let mut lines = lines.iter();
+    fn on<S: Simd>(mut self, s: S) {
+        while self.frames > 0 {
+            if self.frames >= 4 { self.sum::<S, 4>(s) } else { self.sum::<S, 1>(s) }
+        }
+    }
+}
+
+impl<L: Line> Dots<'_, L> {
+    /// The next `T` frames.
+    #[inline(always)]
+    fn sum<S: Simd, const T: usize>(&mut self, s: S) {
+        let step = self.stride as usize * self.input.ring.channels;
+        let places: [usize; T] = self.places.next(self.output);
+        let mut lines = self.lines.iter();
         let mut block = [s.splat(0.0); T];
-        for segment in segments {
-            let at = input.ring.at(from + segment.frame) + column + segment.column;
+        for segment in self.segments {
+            let at = self.input.ring.at(self.from + segment.frame) + self.column + segment.column;
             let mut x: [&[f32]; T] = [&[]; T];
             for t in 0..T {
-                x[t] = &input.own[at + t * step..][..segment.length];
+                x[t] = &self.input.own[at + t * step..][..segment.length];
             }
             let whole = segment.length / LANES * LANES;
             for (i, line) in (0..whole).step_by(LANES).zip(&mut lines) {
@@ -91,11 +94,13 @@ impl<L: Line, const T: usize> Work for Sized<'_, L, T> {
             }
             if segment.closes {
                 for t in 0..T {
-                    sums[starts[t]] += across(s, block[t]);
+                    self.own[places[t]] += across(s, block[t]);
                 }
                 block = [s.splat(0.0); T];
             }
         }
+        self.from += T as i64 * self.stride;
+        self.frames -= T;
     }
 }
 

@@ -82,108 +82,105 @@ impl Filter {
     }
 }
 
-/// The filters of `part`, in order of their phases.
-pub(super) fn filters(conv: &CachedConv, part: Part, layout: Layout, half: bool) -> Vec<Filter> {
-    let half = half && conv.weight.data().iter().all(|w| half::narrow(*w).is_some());
-    let phases = conv.part_taps(part);
-    let runs = if layout == Layout::Phases { merged(&phases) } else { alike(&phases, |_| true, |_, _| false) };
-    let filter = |run: Run| {
-        let segments = segments(&run.taps, conv.group_inputs(), conv.groups, layout);
-        let panel_lines = match layout {
-            Layout::Dot => segments.iter().map(|s| s.length.div_ceil(LANES)).sum(),
-            _ => run.taps.len() * conv.group_inputs(),
-        };
-        let Run { first_phase, phases, taps } = run;
-        let lanes = Lanes { conv, layout, first_phase, phases, taps: &taps };
-        let lines = if half { Lines::Half(lanes.lines(&segments)) } else { Lines::Full(lanes.lines(&segments)) };
-        Filter { first_phase, phases, segments, lines, panel_lines }
-    };
-    runs.into_iter().map(filter).collect()
-}
-
-/// Consecutive phases that read the same input frames.
-struct Run {
-    first_phase: usize,
-    phases: usize,
-    /// Of the first phase.
-    taps: Vec<Tap>,
-}
-
-/// All phases over the input frames that all of them read, and runs of them over the frames before and after.
-fn merged(phases: &[Vec<Tap>]) -> Vec<Run> {
-    let oldest = phases.iter().filter_map(|taps| taps.first()).map(|tap| tap.offset).max();
-    let newest = phases.iter().filter_map(|taps| taps.last()).map(|tap| tap.offset).min();
-    let (Some(oldest), Some(newest)) = (oldest, newest) else { return vec![] };
-    let same = |a: &[Tap], b: &[Tap]| a.iter().map(|t| t.offset).eq(b.iter().map(|t| t.offset));
-    if oldest > newest {
-        return alike(phases, |_| true, same);
-    }
-    let older = alike(phases, |tap| tap.offset < oldest, same);
-    let shared = alike(phases, |tap| (oldest..=newest).contains(&tap.offset), same);
-    let newer = alike(phases, |tap| tap.offset > newest, same);
-    older.into_iter().chain(shared).chain(newer).filter(|run| !run.taps.is_empty()).collect()
-}
-
-/// Runs of phases whose kept taps are the same.
-fn alike(phases: &[Vec<Tap>], keep: impl Fn(&Tap) -> bool, same: impl Fn(&[Tap], &[Tap]) -> bool) -> Vec<Run> {
-    let mut runs: Vec<Run> = Vec::new();
-    for (phase, taps) in phases.iter().enumerate() {
-        let taps: Vec<Tap> = taps.iter().copied().filter(&keep).collect();
-        match runs.last_mut() {
-            Some(run) if same(&run.taps, &taps) => run.phases += 1,
-            _ => runs.push(Run { first_phase: phase, phases: 1, taps }),
-        }
-    }
-    runs
-}
-
-/// Which weights stand together.
-struct Lanes<'a> {
+/// The phases of a convolution in the order in which they are packed: where lanes are several phases, from the first on
+/// that reads the newest frame of all, so that the frames of a quotient are needed, and can be computed, together.
+pub(super) struct Phases<'a> {
     conv: &'a CachedConv,
     layout: Layout,
-    first_phase: usize,
-    phases: usize,
-    taps: &'a [Tap],
+    /// Phases that come last instead of first.
+    rotation: usize,
+    shift: i64,
+    /// Phase after phase.
+    taps: Vec<Vec<Tap>>,
 }
 
-impl Lanes<'_> {
-    fn lines<L: Line>(&self, segments: &[Segment]) -> Vec<L> {
+impl<'a> Phases<'a> {
+    pub(super) fn new(conv: &'a CachedConv, part: Part, layout: Layout) -> Self {
+        let mut taps = conv.part_taps(part);
+        let newest = |taps: &Vec<Tap>| taps.last().map(|tap| tap.offset);
+        let latest = taps.iter().filter_map(newest).max();
+        let rotation = taps.iter().position(|taps| newest(taps) == latest).unwrap_or(0);
+        let rotation = if layout == Layout::Phases { rotation } else { 0 };
+        // These stand one quotient later.
+        taps[..rotation].iter_mut().flatten().for_each(|tap| tap.offset += 1);
+        taps.rotate_left(rotation);
+        Self { conv, layout, rotation, shift: conv.part_reads(part).shift - rotation as i64, taps }
+    }
+
+    /// What is added to a frame's index before it is divided by the number of phases.
+    pub(super) fn shift(&self) -> i64 {
+        self.shift
+    }
+
+    /// `[phase][channel]`.
+    pub(super) fn bias(&self) -> Vec<f32> {
+        let phases = 0..self.taps.len();
+        phases
+            .flat_map(|p| (0..self.conv.out_channels()).map(move |out| self.conv.offset(self.trained(p), out)))
+            .collect()
+    }
+
+    /// The filters, in order of their phases.
+    pub(super) fn filters(&self, half: bool) -> Vec<Filter> {
+        let conv = self.conv;
+        let half = half && conv.weight.data().iter().all(|w| half::narrow(*w).is_some());
+        let runs =
+            if self.layout == Layout::Phases { merged(&self.taps) } else { alike(&self.taps, |_| true, |_, _| false) };
+        let filter = |run: Run| {
+            let segments = segments(&run.taps[0], conv.group_inputs(), conv.groups, self.layout);
+            let panel_lines = match self.layout {
+                Layout::Dot => segments.iter().map(|s| s.length.div_ceil(LANES)).sum(),
+                _ => run.taps[0].len() * conv.group_inputs(),
+            };
+            let lines =
+                if half { Lines::Half(self.lines(&run, &segments)) } else { Lines::Full(self.lines(&run, &segments)) };
+            Filter { first_phase: run.first_phase, phases: run.taps.len(), segments, lines, panel_lines }
+        };
+        runs.into_iter().map(filter).collect()
+    }
+
+    /// Index of the `p`-th phase among the trained ones.
+    fn trained(&self, p: usize) -> usize {
+        (p + self.rotation) % self.taps.len()
+    }
+
+    fn lines<L: Line>(&self, run: &Run, segments: &[Segment]) -> Vec<L> {
         let at = Address::of(self.conv);
         let outputs: Vec<usize> = (0..self.conv.out_channels()).map(|out| at.lane(out)).collect();
-        let taps: Vec<usize> = self.taps.iter().map(|tap| at.tap(self.first_phase, *tap)).collect();
-        match self.layout {
-            Layout::Panels => {
-                let groups = outputs.chunks(outputs.len() / self.conv.groups);
-                self.panels(groups.flat_map(|group| group.chunks(LANES)), &taps, &at)
-            }
-            Layout::Channels => self.panels(outputs.chunks(LANES), &taps, &at),
-            Layout::Phases => {
-                // The taps of a later phase are those of the first, some places on.
-                let phases = (0..self.phases).map(|phase| phase * at.phase);
-                let lanes: Vec<usize> = phases.flat_map(|p| outputs.iter().map(move |out| out + p)).collect();
-                self.panels(lanes.chunks(LANES), &taps, &at)
-            }
-            Layout::Dot => self.dots(&outputs, segments, &taps, &at),
-        }
+        let tap = |(p, taps): (usize, &Vec<Tap>)| {
+            let phase = self.trained(run.first_phase + p);
+            taps.iter().map(|tap| at.tap(phase, *tap)).collect()
+        };
+        let taps: Vec<Vec<usize>> = run.taps.iter().enumerate().map(tap).collect();
+        let lanes = |outputs: &[usize]| -> Vec<Lane<'_>> {
+            taps.iter().flat_map(|taps| outputs.iter().map(|output| Lane { output: *output, taps })).collect()
+        };
+        let panels = match self.layout {
+            Layout::Dot => return self.dots(&outputs, segments, &taps[0], &at),
+            Layout::Panels => outputs.chunks(outputs.len() / self.conv.groups).map(lanes).collect(),
+            Layout::Channels | Layout::Phases => vec![lanes(&outputs)],
+        };
+        self.panels(panels.iter().flat_map(|group| group.chunks(LANES)), taps[0].len(), &at)
     }
 
     /// For each panel, the products in order.
     fn panels<'l, L: Line>(
         &self,
-        panels: impl Iterator<Item = &'l [usize]> + Clone,
-        taps: &[usize],
+        panels: impl Iterator<Item = &'l [Lane<'l>]> + Clone,
+        taps: usize,
         at: &Address,
     ) -> Vec<L> {
         /// Inputs whose lines stay near while all lanes are filled.
         const NEAR: usize = 32;
         let (weights, inputs) = (self.conv.weight.data(), self.conv.group_inputs());
-        let mut lines = Vec::with_capacity(panels.clone().count() * taps.len() * inputs);
-        for lanes in panels.filter(|_| !taps.is_empty()) {
+        let mut lines = Vec::with_capacity(panels.clone().count() * taps * inputs);
+        for lanes in panels.filter(|_| taps > 0) {
             let start = lines.len();
-            lines.resize(start + taps.len() * inputs, L::ZERO);
+            lines.resize(start + taps * inputs, L::ZERO);
             let panel = &mut lines[start..];
             let mut fill = |lane: usize, i: usize| {
-                let weights = &weights[lanes[lane] + i * at.input..];
+                let Lane { output, taps } = lanes[lane];
+                let weights = &weights[output + i * at.input..];
                 for (t, tap) in taps.iter().enumerate() {
                     panel[t * inputs + i].set(lane, weights[*tap]);
                 }
@@ -220,6 +217,48 @@ impl Lanes<'_> {
         }
         lines
     }
+}
+
+/// An output of one phase, and where its taps lie.
+#[derive(Clone, Copy)]
+struct Lane<'a> {
+    output: usize,
+    taps: &'a [usize],
+}
+
+/// Consecutive phases that read the same input frames.
+struct Run {
+    first_phase: usize,
+    /// Phase after phase.
+    taps: Vec<Vec<Tap>>,
+}
+
+/// All phases over the input frames that all of them read, and runs of them over the frames before and after.
+fn merged(phases: &[Vec<Tap>]) -> Vec<Run> {
+    let oldest = phases.iter().filter_map(|taps| taps.first()).map(|tap| tap.offset).max();
+    let newest = phases.iter().filter_map(|taps| taps.last()).map(|tap| tap.offset).min();
+    let (Some(oldest), Some(newest)) = (oldest, newest) else { return vec![] };
+    let same = |a: &[Tap], b: &[Tap]| a.iter().map(|t| t.offset).eq(b.iter().map(|t| t.offset));
+    if oldest > newest {
+        return alike(phases, |_| true, same);
+    }
+    let older = alike(phases, |tap| tap.offset < oldest, same);
+    let shared = alike(phases, |tap| (oldest..=newest).contains(&tap.offset), same);
+    let newer = alike(phases, |tap| tap.offset > newest, same);
+    older.into_iter().chain(shared).chain(newer).filter(|run| !run.taps[0].is_empty()).collect()
+}
+
+/// Runs of phases whose kept taps are the same.
+fn alike(phases: &[Vec<Tap>], keep: impl Fn(&Tap) -> bool, same: impl Fn(&[Tap], &[Tap]) -> bool) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (phase, taps) in phases.iter().enumerate() {
+        let taps: Vec<Tap> = taps.iter().copied().filter(&keep).collect();
+        match runs.last_mut() {
+            Some(run) if same(&run.taps[0], &taps) => run.taps.push(taps),
+            _ => runs.push(Run { first_phase: phase, taps: vec![taps] }),
+        }
+    }
+    runs
 }
 
 /// Where a coefficient lies in the trained weights: `lane(out) + tap + input · i`, and `phase` further for each phase.

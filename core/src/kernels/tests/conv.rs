@@ -265,6 +265,35 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn short_epilogues_are_exact(
+        conv in conv(), from in -9..9i64, len in 0..41i64, function in any::<bool>(), add in any::<bool>(), then in any::<bool>(),
+    ) {
+        let leaky = |slope| Some(Function::Pointwise(Pointwise::LeakyRelu { slope }));
+        let epilogue = Epilogue { function: leaky(0.25).filter(|_| function), add, then: leaky(0.5).filter(|_| then) };
+        for isa in each_set() {
+            let (ring, plain) = Run::on(isa).whole(&conv, from..from + len);
+            let (_, own) = Run { epilogue: epilogue.clone(), ..Run::on(isa) }.whole(&conv, from..from + len);
+            for n in from..from + len {
+                for (out, (y, sum)) in ring.row(&own, n).iter().zip(ring.row(&plain, n)).enumerate() {
+                    let mut expected = *sum;
+                    if function && expected <= 0.0 {
+                        expected *= 0.25;
+                    }
+                    if add {
+                        expected += value(n, out);
+                    }
+                    if then && expected <= 0.0 {
+                        expected *= 0.5;
+                    }
+                    prop_assert_eq!(y.to_bits(), expected.to_bits(), "{:?} frame {} channel {}", isa, n, out);
+                }
+            }
+        }
+    }
+}
+
 fn epilogue(channels: usize) -> Epilogue {
     let mut draw = draws(channels as u64);
     let mut parameters = || Arc::new(Tensor::new([channels], (0..channels).map(|_| draw()).collect()));

@@ -42,6 +42,7 @@ impl Simd for Avx2 {
     type F = [__m256; 2];
     type I = [__m256i; 2];
     type M = [__m256; 2];
+    const ACCUMULATORS: usize = 6;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {

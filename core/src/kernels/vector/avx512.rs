@@ -46,6 +46,7 @@ impl Simd for Avx512 {
     type F = __m512;
     type I = __m512i;
     type M = __mmask16;
+    const ACCUMULATORS: usize = 16;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {

@@ -41,6 +41,7 @@ impl Simd for Neon {
     type F = [float32x4_t; 4];
     type I = [uint32x4_t; 4];
     type M = [uint32x4_t; 4];
+    const ACCUMULATORS: usize = 6;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {

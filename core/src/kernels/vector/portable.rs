@@ -12,6 +12,7 @@ impl Simd for Portable {
     type F = [f32; LANES];
     type I = [u32; LANES];
     type M = [bool; LANES];
+    const ACCUMULATORS: usize = 2;
 
     #[inline(always)]
     fn splat(self, x: f32) -> Self::F {
