@@ -25,7 +25,7 @@ const VALUES_PER_US: f64 = 2_000.0;
 const CALL_US: f64 = 0.15;
 /// Bytes per microsecond from each level of memory, and the bytes that it holds beside everything else.
 const LEVELS: [(f64, f64); 3] = [(100_000.0, 1.2e6), (50_000.0, 5e6), (33_000.0, 20e6)];
-const DRAM_BYTES_PER_US: f64 = 25_000.0;
+const DRAM_BYTES_PER_US: f64 = 30_000.0;
 /// How much of the shorter of reading and multiplying is not hidden behind the longer.
 const NOT_HIDDEN: f64 = 0.5;
 
