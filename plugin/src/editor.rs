@@ -14,6 +14,7 @@ use nice_plug_egui::{
 
 use crate::loader::{Facts, Loader, Phase};
 use crate::params::RunnelParams;
+use crate::telemetry::Telemetry;
 
 const SIZE: LogicalSize<f32> = LogicalSize { width: 560.0, height: 360.0 };
 /// Room for the facts and a refusal of two lines; longer ones scroll.
@@ -30,7 +31,11 @@ pub struct EditorApp {
 }
 
 /// The plugin's window, not open yet.
-pub fn editor(params: Arc<RunnelParams>, loader: Arc<Loader>) -> Option<EguiEditor<EditorApp>> {
+pub fn editor(
+    params: Arc<RunnelParams>,
+    loader: Arc<Loader>,
+    _telemetry: Arc<Telemetry>,
+) -> Option<EguiEditor<EditorApp>> {
     let repaint = RepaintNotifier::new();
     let notifier = repaint.clone();
     loader.on_change(move || notifier.request_repaint());

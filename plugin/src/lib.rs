@@ -15,6 +15,7 @@ pub mod hosted;
 pub mod loader;
 pub mod params;
 pub mod resample;
+pub mod telemetry;
 #[cfg(test)]
 mod test_models;
 
@@ -26,11 +27,13 @@ use audio::{AudioPath, Controls};
 use hosted::{CHUNK, Format};
 use loader::Loader;
 use params::RunnelParams;
+use telemetry::Telemetry;
 
 /// The plugin as the framework sees it.
 pub struct Runnel {
     params: Arc<RunnelParams>,
     loader: Arc<Loader>,
+    telemetry: Arc<Telemetry>,
     path: AudioPath,
     /// The latency that the host was last told.
     told_latency: usize,
@@ -47,6 +50,7 @@ impl Default for Runnel {
         Self {
             params,
             loader,
+            telemetry: Arc::default(),
             path: AudioPath::new(format, exchange),
             told_latency: 0,
             mix: vec![0.0; CHUNK],
@@ -83,7 +87,7 @@ impl Plugin for Runnel {
 
     #[cfg(feature = "editor")]
     fn editor(&mut self, _: AsyncExecutor<Self>) -> Option<Self::Editor> {
-        editor::editor(self.params.clone(), self.loader.clone())
+        editor::editor(self.params.clone(), self.loader.clone(), self.telemetry.clone())
     }
 
     fn activate(

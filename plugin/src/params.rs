@@ -5,6 +5,9 @@ use runnel::Randomness;
 
 use crate::host::ModelPath;
 
+/// Latent channels that have parameters, whatever the model has; those beyond the model's are inert.
+pub const LATENTS: usize = 16;
+
 /// Everything the host's state holds.
 #[derive(Params)]
 pub struct RunnelParams {
@@ -29,6 +32,145 @@ pub struct RunnelParams {
     /// The input, late by the latency and otherwise untouched.
     #[id = "bypass"]
     pub bypass: BoolParam,
+    /// What drives the decoder.
+    #[id = "mode"]
+    pub mode: EnumParam<Mode>,
+    /// How much latency beyond the least buys a level load.
+    #[id = "latency"]
+    pub latency: EnumParam<Latency>,
+    /// Whether the model runs on a thread of its own.
+    #[id = "worker"]
+    pub worker: BoolParam,
+    /// Which channels a mono model hears.
+    #[id = "channels"]
+    pub channels: EnumParam<Channels>,
+    /// Whether both sides of a mono model draw their own noise.
+    #[id = "wide-noise"]
+    pub wide_noise: BoolParam,
+    /// Gain of the noise that the decoder adds.
+    #[id = "noise-amount"]
+    pub noise_amount: FloatParam,
+    /// Gain of what is drawn around the posterior's mean.
+    #[id = "temperature"]
+    pub temperature: FloatParam,
+    /// Whether peaks beyond full scale are bent back.
+    #[id = "limiter"]
+    pub limiter: BoolParam,
+    /// Whether silence in means silence out.
+    #[id = "gate"]
+    pub gate: BoolParam,
+    /// Whether the latents stay as they are.
+    #[id = "freeze"]
+    pub freeze: BoolParam,
+    /// How far a smooth random walk carries the latents.
+    #[id = "jitter"]
+    pub jitter: FloatParam,
+    /// What is done to each latent.
+    #[nested(array, group = "Latents")]
+    pub latents: [LatentParams; LATENTS],
+    /// Which latents notes and controllers move, in the order of [`Source::ALL`].
+    #[nested(array, group = "Notes and controllers")]
+    pub sources: [SourceParams; Source::ALL.len()],
+}
+
+/// What is done to one latent: `scale · z + bias`.
+#[derive(Params)]
+pub struct LatentParams {
+    /// Added after the gain.
+    #[id = "latent-bias"]
+    pub bias: FloatParam,
+    /// Gain; 1 leaves it.
+    #[id = "latent-scale"]
+    pub scale: FloatParam,
+}
+
+/// Where one source of notes and controllers goes.
+#[derive(Params)]
+pub struct SourceParams {
+    /// The latent it moves, from 1; 0 for none.
+    #[id = "source-latent"]
+    pub latent: IntParam,
+    /// Added to that latent at the source's full scale.
+    #[id = "source-depth"]
+    pub depth: FloatParam,
+}
+
+/// What drives the decoder.
+#[derive(Clone, Copy, Debug, Enum, PartialEq, Eq)]
+pub enum Mode {
+    /// The input, through the encoder.
+    #[id = "forward"]
+    #[name = "Forward"]
+    Forward,
+    /// Parameters, notes and controllers alone.
+    #[id = "play"]
+    #[name = "Play the latents"]
+    Play,
+}
+
+/// Latency beyond the least that the engine may use to level its work.
+#[derive(Clone, Copy, Debug, Enum, PartialEq, Eq)]
+pub enum Latency {
+    /// None.
+    #[id = "least"]
+    #[name = "Least"]
+    Least,
+    /// A quarter of a latent frame.
+    #[id = "balanced"]
+    #[name = "Balanced"]
+    Balanced,
+    /// A whole latent frame.
+    #[id = "relaxed"]
+    #[name = "Relaxed"]
+    Relaxed,
+}
+
+/// Which channels a mono model hears on a stereo track.
+#[derive(Clone, Copy, Debug, Enum, PartialEq, Eq)]
+pub enum Channels {
+    /// Each by itself: the model runs twice.
+    #[id = "stereo"]
+    #[name = "Stereo"]
+    Stereo,
+    /// The mean of both, played on both sides.
+    #[id = "mono"]
+    #[name = "Mono"]
+    Mono,
+}
+
+/// A source of notes and controllers that can move a latent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The last note's pitch, −1 to 1 around middle C, five octaves each way.
+    Pitch,
+    /// The last note's velocity while it is held.
+    Velocity,
+    /// Pitch bend, −1 to 1.
+    Bend,
+    /// Modulation wheel.
+    Modulation,
+    /// Pressure, of the channel or the note.
+    Pressure,
+    /// Controller 74, MPE's third dimension.
+    Timbre,
+}
+
+impl Source {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Pitch, Self::Velocity, Self::Bend, Self::Modulation, Self::Pressure, Self::Timbre];
+
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pitch => "Note",
+            Self::Velocity => "Velocity",
+            Self::Bend => "Pitch bend",
+            Self::Modulation => "Modulation wheel",
+            Self::Pressure => "Pressure",
+            Self::Timbre => "Timbre (CC 74)",
+        }
+    }
 }
 
 impl Default for RunnelParams {
@@ -48,6 +190,44 @@ impl Default for RunnelParams {
                 .with_value_to_string(formatters::v2s_bool_bypass())
                 .with_string_to_value(formatters::s2v_bool_bypass())
                 .make_bypass(),
+            mode: EnumParam::new("Mode", Mode::Forward).non_automatable(),
+            latency: EnumParam::new("Latency", Latency::Balanced).non_automatable(),
+            worker: BoolParam::new("Own thread", false).non_automatable(),
+            channels: EnumParam::new("Channels", Channels::Stereo).non_automatable(),
+            wide_noise: BoolParam::new("Wide noise", false),
+            noise_amount: percent("Noise amount", 1.0, 2.0),
+            temperature: percent("Temperature", 1.0, 2.0),
+            limiter: BoolParam::new("Limiter", false),
+            gate: BoolParam::new("Gate", false),
+            freeze: BoolParam::new("Freeze", false),
+            jitter: percent("Jitter", 0.0, 1.0),
+            latents: std::array::from_fn(LatentParams::new),
+            sources: Source::ALL.map(SourceParams::new),
+        }
+    }
+}
+
+impl LatentParams {
+    fn new(index: usize) -> Self {
+        let number = index + 1;
+        let bias = FloatRange::Linear { min: -3.0, max: 3.0 };
+        let scale = FloatRange::Linear { min: 0.0, max: 5.0 };
+        Self {
+            bias: FloatParam::new(format!("Latent {number} bias"), 0.0, bias).with_step_size(0.01),
+            scale: FloatParam::new(format!("Latent {number} scale"), 1.0, scale).with_step_size(0.01),
+        }
+    }
+}
+
+impl SourceParams {
+    fn new(source: Source) -> Self {
+        let latents = IntRange::Linear { min: 0, max: LATENTS as i32 };
+        let name = source.name();
+        Self {
+            latent: IntParam::new(format!("{name} moves latent"), 0, latents)
+                .with_value_to_string(std::sync::Arc::new(|n| if n == 0 { "none".into() } else { n.to_string() })),
+            depth: FloatParam::new(format!("{name} depth"), 1.0, FloatRange::Linear { min: -3.0, max: 3.0 })
+                .with_step_size(0.01),
         }
     }
 }
@@ -57,6 +237,14 @@ impl RunnelParams {
     pub fn randomness(&self) -> Randomness {
         if self.noise.value() { Randomness::Seeded(self.seed.value() as u64) } else { Randomness::Deterministic }
     }
+}
+
+/// An amount, 1 being 100 %.
+fn percent(name: &str, default: f32, max: f32) -> FloatParam {
+    FloatParam::new(name, default, FloatRange::Linear { min: 0.0, max })
+        .with_unit(" %")
+        .with_value_to_string(formatters::v2s_f32_percentage(0))
+        .with_string_to_value(formatters::s2v_f32_percentage())
 }
 
 /// A gain from −30 to +30 dB.
@@ -89,6 +277,28 @@ mod tests {
     #[test]
     fn ids_never_change() {
         let ids: Vec<_> = RunnelParams::default().param_map().into_iter().map(|(id, ..)| id).collect();
-        assert_eq!(ids, ["mix", "input-gain", "output-gain", "noise", "seed", "bypass"]);
+        let own = [
+            "mix",
+            "input-gain",
+            "output-gain",
+            "noise",
+            "seed",
+            "bypass",
+            "mode",
+            "latency",
+            "worker",
+            "channels",
+            "wide-noise",
+            "noise-amount",
+            "temperature",
+            "limiter",
+            "gate",
+            "freeze",
+            "jitter",
+        ];
+        let latents = (1..=LATENTS).flat_map(|n| [format!("latent-bias_{n}"), format!("latent-scale_{n}")]);
+        let sources = (1..=6).flat_map(|n| [format!("source-latent_{n}"), format!("source-depth_{n}")]);
+        let expected: Vec<String> = own.map(String::from).into_iter().chain(latents).chain(sources).collect();
+        assert_eq!(ids, expected);
     }
 }
