@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::kernels::Call;
 use crate::plan::{Plan, State};
-use crate::random::Randomness;
+use crate::random::{Amounts, Randomness};
 
 /// One running stream. Cheap to make from a shared plan; may move between threads.
 #[derive(Debug)]
@@ -14,31 +14,73 @@ pub struct Engine {
     state: State,
     scratch: Vec<f32>,
     randomness: Randomness,
+    amounts: Amounts,
     edits: Vec<LatentEdit>,
     recurrent_resets: u64,
 }
 
-/// What a player's hands do to the latents: `scale · z + bias`, per latent.
+/// What a player's hands do to the latents: `scale · z + bias`, per latent, from the next frame on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LatentEdit {
     /// Gain of each latent; 1 leaves it.
     pub scale: Vec<f32>,
     /// Added to each latent after the gain; 0 leaves it.
     pub bias: Vec<f32>,
+    /// Whether `z` stays what it last was; gain and bias still reach it.
+    pub frozen: bool,
     step: usize,
+    frames: u64,
+    before: Vec<f32>,
+    after: Vec<f32>,
+}
+
+impl LatentEdit {
+    fn new(step: usize, latents: usize) -> Self {
+        Self {
+            scale: vec![1.0; latents],
+            bias: vec![0.0; latents],
+            frozen: false,
+            step,
+            frames: 0,
+            before: vec![0.0; latents],
+            after: vec![0.0; latents],
+        }
+    }
+
+    /// Frames since the start of the signal, and the newest of them as it came and as it left; zeros before the first.
+    pub fn newest(&self) -> (u64, &[f32], &[f32]) {
+        (self.frames, &self.before, &self.after)
+    }
+
+    /// Edits one frame. The first after a start is never held back: there is nothing to hold.
+    pub(crate) fn apply(&mut self, x: &[f32], y: &mut [f32]) {
+        if !self.frozen || self.frames == 0 {
+            self.before.copy_from_slice(x);
+        }
+        for (c, y) in y.iter_mut().enumerate() {
+            *y = self.scale[c] * self.before[c] + self.bias[c];
+        }
+        self.after.copy_from_slice(y);
+        self.frames += 1;
+    }
+
+    fn restart(&mut self) {
+        self.frames = 0;
+        self.before.fill(0.0);
+        self.after.fill(0.0);
+    }
 }
 
 impl Engine {
     /// An engine at the start of a signal: everything before it is silence.
     pub fn new(plan: Arc<Plan>, randomness: Randomness) -> Self {
-        let edits = plan.kernels.iter().enumerate().filter(|(_, k)| k.is_latent_edit()).map(|(step, _)| {
-            let channels = plan.rings[step].channels;
-            LatentEdit { scale: vec![1.0; channels], bias: vec![0.0; channels], step }
-        });
+        let edits = plan.kernels.iter().enumerate().filter(|(_, k)| k.is_latent_edit());
+        let edits = edits.map(|(step, _)| LatentEdit::new(step, plan.rings[step].channels));
         let mut engine = Self {
             state: plan.initial.clone(),
             scratch: vec![0.0; plan.scratch_len],
             randomness,
+            amounts: Amounts::default(),
             edits: edits.collect(),
             recurrent_resets: 0,
             plan,
@@ -115,8 +157,9 @@ impl Engine {
         self.plan.due(self.state.received)
     }
 
-    /// Back to the start of a signal. Latent edits stay.
+    /// Back to the start of a signal. Latent edits stay, but nothing is held.
     pub fn reset(&mut self) {
+        self.edits.iter_mut().for_each(LatentEdit::restart);
         self.state.arena.copy_from_slice(&self.plan.initial.arena);
         self.state.progress.copy_from_slice(&self.plan.initial.progress);
         self.state.received = self.plan.initial.received;
@@ -126,6 +169,11 @@ impl Engine {
     /// What the random parts draw from, from the next frame on.
     pub fn set_randomness(&mut self, randomness: Randomness) {
         self.randomness = randomness;
+    }
+
+    /// How loud the random parts are, from the next frame on.
+    pub fn set_amounts(&mut self, amounts: Amounts) {
+        self.amounts = amounts;
     }
 
     /// The model's edit points, one for each [`crate::graph::Op::LatentEdit`].
@@ -178,7 +226,7 @@ impl Engine {
             }
             let to = state.progress[id];
             let slices = plan.kernels[id].slices();
-            let edit = self.edits.iter().find(|e| e.step == id);
+            let mut edit = self.edits.iter_mut().find(|e| e.step == id);
             observe(id, true);
             // The rest of what is begun, what is whole, and what is begun anew.
             let begun = from.end..from.partial_end;
@@ -190,7 +238,14 @@ impl Engine {
             };
             for (frames, slices) in parts {
                 if !frames.is_empty() && !slices.is_empty() {
-                    let call = Call { frames, slices, scratch: &mut self.scratch, randomness: self.randomness, edit };
+                    let call = Call {
+                        frames,
+                        slices,
+                        scratch: &mut self.scratch,
+                        randomness: self.randomness,
+                        amounts: self.amounts,
+                        edit: edit.as_deref_mut(),
+                    };
                     self.recurrent_resets += plan.run(id, &mut state.arena, call);
                 }
             }

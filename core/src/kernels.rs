@@ -30,7 +30,7 @@ use spectrum::Spectrum;
 
 use crate::engine::LatentEdit;
 use crate::plan::{Plan, Ring};
-use crate::random::Randomness;
+use crate::random::{Amounts, Randomness};
 use crate::stream::{Part, StreamOp};
 
 /// How one node is computed on this machine.
@@ -134,7 +134,8 @@ pub(crate) struct Call<'a> {
     pub(crate) slices: Range<usize>,
     pub(crate) scratch: &'a mut [f32],
     pub(crate) randomness: Randomness,
-    pub(crate) edit: Option<&'a LatentEdit>,
+    pub(crate) amounts: Amounts,
+    pub(crate) edit: Option<&'a mut LatentEdit>,
 }
 
 impl Kernel {
@@ -148,7 +149,7 @@ impl Kernel {
         own: &mut [f32],
         call: Call<'_>,
     ) -> u64 {
-        let Call { frames, slices, scratch, randomness, edit } = call;
+        let Call { frames, slices, scratch, randomness, amounts, edit } = call;
         let written = frames.clone();
         let all = 0..ring.channels;
         let mut resets = 0;
@@ -171,8 +172,11 @@ impl Kernel {
             }
             Self::Spectrum(spectrum) => spectrum.run(source(0), ring, own, frames, scratch),
             Self::Gru(gru) => resets = gru.run(source(0), ring, own, frames, scratch) as u64,
-            Self::Noise(noise) => noise.run(source(0), ring, own, frames, scratch, randomness),
-            Self::Frame(op) => frame::run(op, inputs, source, ring, own, frames, scratch, randomness, edit),
+            Self::Noise(noise) => noise.run(source(0), ring, own, frames, scratch, (randomness, amounts.noise)),
+            Self::Frame(op) => {
+                let draws = (randomness, amounts.temperature);
+                frame::run(op, inputs, source, ring, own, frames, scratch, draws, edit);
+            }
         }
         ring.reflect(own, written);
         resets

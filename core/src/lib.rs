@@ -26,6 +26,6 @@ pub use kernels::InstructionSet;
 pub use model::{Info, Latent, Model};
 pub use open::{OpenError, open};
 pub use plan::{Forecast, Plan, PlanOptions, StepFacts};
-pub use random::Randomness;
+pub use random::{Amounts, Randomness};
 pub use stream::{StreamGraph, StreamModel};
 pub use tensor::{Tensor, Weight};

@@ -13,6 +13,21 @@ pub enum Randomness {
     Seeded(u64),
 }
 
+/// Gains of what is drawn; 1 leaves it as trained.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Amounts {
+    /// Of the draws around the posterior's mean, and of those for latents that were cut.
+    pub temperature: f32,
+    /// Of the noise that the decoder filters.
+    pub noise: f32,
+}
+
+impl Default for Amounts {
+    fn default() -> Self {
+        Self { temperature: 1.0, noise: 1.0 }
+    }
+}
+
 impl Randomness {
     /// A draw from N(0, 1) for one channel of one frame of the node named by `key`. Zero before the signal.
     pub fn normal(self, key: u32, frame: i64, channel: usize) -> f32 {

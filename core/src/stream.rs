@@ -4,6 +4,7 @@
 mod conv;
 mod offline;
 mod op;
+mod play;
 
 pub(crate) use conv::Part;
 pub use conv::{CachedConv, ConvKind, Tap};

@@ -27,8 +27,8 @@ pub(super) fn run<'a>(
     own: &mut [f32],
     frames: Range<i64>,
     scratch: &mut [f32],
-    randomness: Randomness,
-    edit: Option<&LatentEdit>,
+    (randomness, temperature): (Randomness, f32),
+    mut edit: Option<&mut LatentEdit>,
 ) {
     let x = source(0);
     for n in frames {
@@ -66,7 +66,7 @@ pub(super) fn run<'a>(
             }
             StreamOp::Repeat { factor } => y.copy_from_slice(x.row(n.div_euclid(*factor as i64))),
             StreamOp::Gaussian { key, .. } => {
-                y.iter_mut().enumerate().for_each(|(c, y)| *y = randomness.normal(*key, n, c));
+                y.iter_mut().enumerate().for_each(|(c, y)| *y = temperature * randomness.normal(*key, n, c));
             }
             StreamOp::UnitNorm => {
                 let norm = x.row(n).iter().map(|v| v * v).sum::<f32>().sqrt();
@@ -77,12 +77,8 @@ pub(super) fn run<'a>(
             StreamOp::FromAngles => angles::from_angles(x.row(n), y),
             StreamOp::Quantize { codebooks } => quantize(codebooks, x.row(n), y, scratch),
             StreamOp::Dequantize { codebooks } => dequantize(codebooks, x.row(n), y),
-            StreamOp::LatentEdit => match edit {
-                Some(edit) => {
-                    for (c, (y, x)) in y.iter_mut().zip(x.row(n)).enumerate() {
-                        *y = edit.scale[c] * x + edit.bias[c];
-                    }
-                }
+            StreamOp::LatentEdit => match &mut edit {
+                Some(edit) => edit.apply(x.row(n), y),
                 None => y.copy_from_slice(x.row(n)),
             },
         }

@@ -47,7 +47,7 @@ impl Noise {
         own: &mut [f32],
         frames: Range<i64>,
         scratch: &mut [f32],
-        randomness: Randomness,
+        (randomness, amount): (Randomness, f32),
     ) {
         let silent = randomness == Randomness::Deterministic && matches!(self.excitation, Excitation::Random { .. });
         if silent {
@@ -65,10 +65,11 @@ impl Noise {
             let wanted = (n - start) as usize..(end - start) as usize;
             for c in 0..ring.channels {
                 for (j, e) in noise[..wanted.end].iter_mut().enumerate() {
-                    *e = match &self.excitation {
-                        Excitation::Random { key } => randomness.uniform(*key, start + j as i64, c),
-                        Excitation::Fixed(table) => table.row(c)[j],
-                    };
+                    *e = amount
+                        * match &self.excitation {
+                            Excitation::Random { key } => randomness.uniform(*key, start + j as i64, c),
+                            Excitation::Fixed(table) => table.row(c)[j],
+                        };
                 }
                 let amplitudes = &input.row(q)[c * self.bands..][..self.bands];
                 let excitation = &noise[..wanted.end];

@@ -6,7 +6,7 @@ use super::step::{Step, Task};
 use super::timetable::Needs;
 use super::{PlanError, scratch_len};
 use crate::kernels::{Call, Isa, Kernel, Source};
-use crate::random::Randomness;
+use crate::random::{Amounts, Randomness};
 use crate::stream::StreamOp;
 
 /// One hop of each step's response to silence, frames before 0.
@@ -69,6 +69,7 @@ impl Silence {
                         slices: 0..kernels[id].slices(),
                         scratch,
                         randomness: Randomness::Deterministic,
+                        amounts: Amounts::default(),
                         edit: None,
                     };
                     kernels[id].run(isa, step.inputs.len(), source, ring, &mut own.values, call);

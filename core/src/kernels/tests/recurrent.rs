@@ -103,7 +103,7 @@ proptest! {
                 while n < from + len {
                     let end = (from + len).min(n + at_once);
                     let source = Source { ring: input, own: &values };
-                    kernel.run(source, ring, &mut own, n..end, &mut scratch, randomness);
+                    kernel.run(source, ring, &mut own, n..end, &mut scratch, (randomness, 1.0));
                     n = end;
                 }
                 own
