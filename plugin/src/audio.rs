@@ -2,12 +2,17 @@
 //! here allocates, frees, locks or calls the system once it is made.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use rtrb::{Consumer, Producer};
-use runnel::Randomness;
 
 use crate::delay::Delay;
+use crate::dynamics::{Gate, limited};
+use crate::hands::Hands;
 use crate::hosted::{CHUNK, Format, HostedModel, LoadedModel};
+use crate::params::Channels;
+use crate::telemetry::{End, Telemetry};
+use crate::worker::Worker;
 
 /// How long a bypass or a change of models takes to fade.
 const FADE_SECONDS: f32 = 0.02;
@@ -23,6 +28,30 @@ pub struct Controls<'a> {
     pub output_gain: &'a [f32],
     /// The input, late by the latency and otherwise untouched.
     pub bypassed: bool,
+    /// Whether peaks of the mix are bent back.
+    pub limited: bool,
+    /// Whether silence in means silence out.
+    pub gated: bool,
+    /// What is asked of the model.
+    pub hands: &'a Hands,
+}
+
+/// How a stage plays its model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// What the host sends.
+    pub format: Format,
+    /// What a mono model hears.
+    pub channels: Channels,
+    /// The longest block of the host, where the model is to run on a thread of its own.
+    pub own_thread: Option<usize>,
+}
+
+impl Setup {
+    /// Each channel by itself, inside the host's call.
+    pub fn plain(format: Format) -> Self {
+        Self { format, channels: Channels::Stereo, own_thread: None }
+    }
 }
 
 /// A model, or none, with the dry signal aligned to it.
@@ -30,10 +59,20 @@ pub struct Controls<'a> {
 pub struct Stage {
     serial: u64,
     format: Format,
-    model: Option<HostedModel>,
+    model: Option<Player>,
+    gate: Gate,
+    gated: Fade,
+    limited: Fade,
     dry: Vec<Delay>,
     heard: Vec<Vec<f32>>,
     wet: Vec<Vec<f32>>,
+}
+
+/// Where a stage's model runs.
+#[derive(Debug)]
+enum Player {
+    Here(HostedModel),
+    Elsewhere(Worker),
 }
 
 /// The ends of the two queues between the audio thread and the loader.
@@ -53,7 +92,8 @@ pub struct AudioPath {
     /// A stage that found the queue to the loader full.
     waiting: Option<Box<Stage>>,
     exchange: Exchange,
-    randomness: Randomness,
+    telemetry: Arc<Telemetry>,
+    offline: bool,
     bypass: Fade,
     bypass_ramp: Vec<f32>,
     input: Vec<Vec<f32>>,
@@ -72,13 +112,20 @@ struct Change {
 
 impl Stage {
     /// A stage of `model`, or without one: then only the dry signal, not delayed. Stages of a higher `serial` are newer.
-    pub fn new(serial: u64, format: Format, model: Option<&LoadedModel>) -> Self {
-        let model = model.map(|m| HostedModel::new(m, format));
-        let latency_samples = model.as_ref().map_or(0, HostedModel::latency_samples);
+    pub fn new(serial: u64, setup: Setup, model: Option<&LoadedModel>) -> Self {
+        let Setup { format, channels, own_thread } = setup;
+        let model = model.map(|m| HostedModel::new(m, format, channels)).map(|model| match own_thread {
+            Some(most_frames) => Player::Elsewhere(Worker::new(model, format, most_frames)),
+            None => Player::Here(model),
+        });
+        let latency_samples = model.as_ref().map_or(0, Player::latency_samples);
         Self {
             serial,
             format,
             model,
+            gate: Gate::new(format.sampling_rate, latency_samples),
+            gated: Fade::anywhere(format.sampling_rate),
+            limited: Fade::anywhere(format.sampling_rate),
             dry: (0..format.inputs).map(|_| Delay::new(latency_samples)).collect(),
             heard: vec![vec![0.0; CHUNK]; format.inputs],
             wet: vec![vec![0.0; CHUNK]; format.outputs],
@@ -87,29 +134,42 @@ impl Stage {
 
     /// Samples by which both wet and dry come late.
     pub fn latency_samples(&self) -> usize {
-        self.model.as_ref().map_or(0, HostedModel::latency_samples)
+        self.model.as_ref().map_or(0, Player::latency_samples)
     }
 
     fn reset(&mut self) {
         self.dry.iter_mut().for_each(Delay::reset);
+        self.gate.reset();
         if let Some(model) = &mut self.model {
             model.reset();
         }
     }
 
-    fn set_randomness(&mut self, randomness: Randomness) {
-        if let Some(model) = &mut self.model {
-            model.set_randomness(randomness);
+    fn set_offline(&mut self, offline: bool) {
+        if let Some(Player::Elsewhere(worker)) = &mut self.model {
+            worker.set_offline(offline);
         }
     }
 
-    fn process(&mut self, input: &[Vec<f32>], bypass: &[f32], controls: Controls, output: &mut [Vec<f32>]) {
+    fn process(
+        &mut self,
+        input: &[Vec<f32>],
+        bypass: &[f32],
+        controls: Controls,
+        output: &mut [Vec<f32>],
+        telemetry: Option<&Telemetry>,
+    ) {
         let frames = bypass.len();
         if let Some(model) = &mut self.model {
             for (heard, input) in self.heard.iter_mut().zip(input) {
                 (0..frames).for_each(|i| heard[i] = normal_or_zero(input[i] * controls.input_gain[i]));
             }
-            model.process(&self.heard, &mut self.wet, frames);
+            model.process(&self.heard, &mut self.wet, frames, controls.hands, telemetry);
+            for i in 0..frames {
+                let level = self.heard.iter().fold(0.0f32, |level, channel| level.max(channel[i].abs()));
+                let gain = 1.0 + (self.gate.next(level) - 1.0) * self.gated.toward(controls.gated);
+                self.wet.iter_mut().for_each(|wet| wet[i] *= gain);
+            }
         }
         // The delayed input goes to the outputs first; a second output of one input is its copy.
         for (channel, out) in output.iter_mut().enumerate() {
@@ -120,10 +180,13 @@ impl Stage {
         if let ([_], [first, second]) = (&self.dry[..], &mut *output) {
             second[..frames].copy_from_slice(&first[..frames]);
         }
-        for (out, wet) in output.iter_mut().zip(&self.wet) {
-            for i in 0..frames {
-                let (dry, mix) = (out[i], if self.model.is_some() { controls.mix[i] } else { 0.0 });
+        for i in 0..frames {
+            let limit = self.limited.toward(controls.limited);
+            let mix = if self.model.is_some() { controls.mix[i] } else { 0.0 };
+            for (out, wet) in output.iter_mut().zip(&self.wet) {
+                let dry = out[i];
                 let mixed = (dry * (1.0 - mix) + wet[i] * mix) * controls.output_gain[i];
+                let mixed = if limit > 0.0 { mixed + (limited(mixed) - mixed) * limit } else { mixed };
                 out[i] = mixed * (1.0 - bypass[i]) + dry * bypass[i];
             }
         }
@@ -132,20 +195,21 @@ impl Stage {
 
 impl AudioPath {
     /// A path without a model.
-    pub fn new(format: Format, exchange: Exchange) -> Self {
+    pub fn new(format: Format, exchange: Exchange, telemetry: Arc<Telemetry>) -> Self {
         let mut path = Self {
-            current: Box::new(Stage::new(0, format, None)),
+            current: Box::new(Stage::new(0, Setup::plain(format), None)),
             change: None,
             waiting: None,
             exchange,
-            randomness: Randomness::Deterministic,
+            telemetry,
+            offline: false,
             bypass: Fade::anywhere(format.sampling_rate),
             bypass_ramp: vec![0.0; CHUNK],
             input: vec![],
             output: vec![],
             next_output: vec![],
         };
-        path.install(Box::new(Stage::new(0, format, None)));
+        path.install(Box::new(Stage::new(0, Setup::plain(format), None)));
         path
     }
 
@@ -155,7 +219,7 @@ impl AudioPath {
         while self.exchange.incoming.pop().is_ok() {}
         (self.change, self.waiting) = (None, None);
         let format = stage.format;
-        stage.set_randomness(self.randomness);
+        stage.set_offline(self.offline);
         self.current = stage;
         self.bypass = Fade::anywhere(format.sampling_rate);
         self.input = vec![vec![0.0; CHUNK]; format.inputs];
@@ -179,18 +243,13 @@ impl AudioPath {
 
     /// Samples after the last of the input that it still sounds; `None` without end.
     pub fn tail_samples(&self) -> Option<u32> {
-        self.current.model.as_ref().map_or(Some(0), HostedModel::tail_samples)
+        self.current.model.as_ref().map_or(Some(0), Player::tail_samples)
     }
 
-    /// What the models' random parts draw from.
-    pub fn set_randomness(&mut self, randomness: Randomness) {
-        if self.randomness != randomness {
-            self.randomness = randomness;
-            self.current.set_randomness(randomness);
-            if let Some(change) = &mut self.change {
-                change.stage.set_randomness(randomness);
-            }
-        }
+    /// Whether the host has time, and a model on a thread of its own is waited for.
+    pub fn set_offline(&mut self, offline: bool) {
+        self.offline = offline;
+        self.current.set_offline(offline);
     }
 
     /// Plays the frames `range`, at most [`CHUNK`], of the host's channels in place. There are as many channels as
@@ -203,9 +262,12 @@ impl AudioPath {
         }
         let bypass = &mut self.bypass_ramp[..frames];
         bypass.fill_with(|| self.bypass.toward(controls.bypassed));
-        self.current.process(&self.input, bypass, controls, &mut self.output);
+        for (channel, input) in self.input.iter().enumerate() {
+            self.telemetry.level(End::Input, channel, &input[..frames]);
+        }
+        self.current.process(&self.input, bypass, controls, &mut self.output, Some(&self.telemetry));
         if let Some(change) = &mut self.change {
-            change.stage.process(&self.input, bypass, controls, &mut self.next_output);
+            change.stage.process(&self.input, bypass, controls, &mut self.next_output, None);
             for i in 0..frames {
                 if change.unheard_samples > 0 {
                     change.unheard_samples -= 1;
@@ -217,9 +279,13 @@ impl AudioPath {
                 }
             }
         }
-        for (channel, output) in channels.iter_mut().zip(&self.output) {
+        for (number, (channel, output)) in channels.iter_mut().zip(&self.output).enumerate() {
             channel[range.clone()].copy_from_slice(&output[..frames]);
+            self.telemetry.level(End::Output, number, &output[..frames]);
         }
+        let mean = |signal: &[Vec<f32>], i: usize| signal.iter().map(|c| c[i]).sum::<f32>() / signal.len() as f32;
+        let (input, output) = (&self.input, &self.output);
+        self.telemetry.sound((0..frames).map(|i| mean(input, i)), (0..frames).map(|i| mean(output, i)));
         if let Some(change) = self.change.take_if(|c| c.fade.is_over()) {
             self.finish(change.stage);
         }
@@ -231,7 +297,7 @@ impl AudioPath {
         while self.change.is_none() && self.waiting.is_none() {
             let Ok(mut stage) = self.exchange.incoming.pop() else { return };
             if stage.format == self.current.format && stage.serial > self.current.serial {
-                stage.set_randomness(self.randomness);
+                stage.set_offline(self.offline);
                 let (unheard_samples, fade) = (stage.latency_samples(), Fade::at(0.0, stage.format.sampling_rate));
                 self.change = Some(Change { stage, unheard_samples, fade });
             } else {
@@ -249,6 +315,43 @@ impl AudioPath {
     fn retire(&mut self) {
         if let Some(stage) = self.waiting.take() {
             self.waiting = self.exchange.retired.push(stage).err().map(|rtrb::PushError::Full(stage)| stage);
+        }
+    }
+}
+
+impl Player {
+    fn latency_samples(&self) -> usize {
+        match self {
+            Self::Here(model) => model.latency_samples(),
+            Self::Elsewhere(worker) => worker.latency_samples(),
+        }
+    }
+
+    fn tail_samples(&self) -> Option<u32> {
+        match self {
+            Self::Here(model) => model.tail_samples(),
+            Self::Elsewhere(worker) => worker.tail_samples(),
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            Self::Here(model) => model.reset(),
+            Self::Elsewhere(worker) => worker.reset(),
+        }
+    }
+
+    fn process(
+        &mut self,
+        input: &[Vec<f32>],
+        output: &mut [Vec<f32>],
+        frames: usize,
+        hands: &Hands,
+        telemetry: Option<&Telemetry>,
+    ) {
+        match self {
+            Self::Here(model) => model.process(input, output, frames, hands, telemetry),
+            Self::Elsewhere(worker) => worker.process(input, output, frames, hands, telemetry),
         }
     }
 }

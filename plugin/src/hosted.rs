@@ -1,11 +1,16 @@
 //! A model at the host's sampling rate and on the host's channels.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 use runnel::timing::Rate;
-use runnel::{Engine, Info, Plan, Randomness, StreamModel};
+use runnel::{Engine, Info, Plan, PlanOptions, Randomness, StreamGraph, StreamModel};
 
+use crate::hands::{Follower, GRID, Hands};
+use crate::params::{Channels, Latency, Mode};
 use crate::resample::{Filter, Resampler, Start};
+use crate::telemetry::Telemetry;
 
 /// Frames handled at once; longer blocks are cut into these.
 pub const CHUNK: usize = 256;
@@ -39,12 +44,20 @@ pub struct LoadedModel {
 }
 
 impl LoadedModel {
-    /// Plans the whole way from audio to audio.
+    /// Plans the whole way from audio to audio, or that of the decoder alone.
     ///
     /// # Errors
-    /// In words, when the model's rate or channels are none that a plugin can play, or it needs too much memory.
-    pub fn new(model: StreamModel) -> Result<Self, String> {
-        let StreamModel { forward, info, .. } = model;
+    /// In words, when the model's rate or channels are none that a plugin can play, it has no latents to play, or it
+    /// needs too much memory.
+    pub fn new(model: &StreamModel, mode: Mode, latency: Latency) -> Result<Self, String> {
+        let info = model.info.clone();
+        let forward = match mode {
+            Mode::Forward => Cow::Borrowed(&model.forward),
+            Mode::Play => {
+                let player = model.player().ok_or("this model has no latents to play; choose the mode Forward")?;
+                Cow::Owned(player.map_err(|e| e.to_string())?)
+            }
+        };
         if !RATES.contains(&info.sampling_rate) {
             return Err(format!(
                 "the model says it runs at {} Hz; the plugin plays {} to {} Hz",
@@ -63,20 +76,40 @@ impl LoadedModel {
                 "{inputs} channels in and {outputs} out; the plugin plays {MOST_CHANNELS} at the most"
             ));
         }
-        let plan = Plan::new(&forward).map_err(|e| e.to_string())?;
-        let latency_samples = forward.latency_samples() as i64;
-        let past_samples = forward.receptive_field_samples().0;
+        let options = PlanOptions { slack_samples: slack_samples(&forward, latency), ..PlanOptions::default() };
+        let plan = Plan::with(&forward, &options).map_err(|e| e.to_string())?;
+        let latency_samples = plan.latency_samples() as i64;
+        // A player's hands sound without end.
+        let past_samples = if mode == Mode::Play { None } else { forward.receptive_field_samples().0 };
         Ok(Self { info, plan, latency_samples, past_samples, inputs, outputs })
     }
 }
 
+/// Latency beyond the least, in samples of the model. A model without latent frames has nothing to level.
+fn slack_samples(stream: &StreamGraph, latency: Latency) -> u64 {
+    const LEAST_HOP: i64 = 64;
+    let hop = stream.hop_frames();
+    let slack = match latency {
+        _ if hop < LEAST_HOP => 0,
+        Latency::Least => 0,
+        Latency::Balanced => hop / 4,
+        Latency::Relaxed => hop,
+    };
+    slack as u64
+}
+
 /// Engines, and what carries the host's signal to them and back.
 ///
-/// A mono model on a stereo bus runs twice, one engine per channel, with the same seed: what is equal on both sides stays
-/// equal. A stereo model on a mono bus hears the signal on both sides, and its output is averaged.
+/// A mono model on a stereo bus runs twice, one engine per channel, with the same seed unless wide noise is asked for:
+/// what is equal on both sides stays equal. Or it runs once, on the mean of both. A stereo model on a mono bus hears the signal on both sides, and its output is averaged.
 #[derive(Debug)]
 pub struct HostedModel {
     engines: Vec<Engine>,
+    follower: Follower,
+    /// Model frames since the last look at the player's hands.
+    since_look: usize,
+    /// Latent frames that were told of.
+    told_latents: u64,
     inputs: usize,
     outputs: usize,
     latency_samples: usize,
@@ -101,8 +134,9 @@ struct Rates {
 
 impl HostedModel {
     /// Engines of `model` for a host of this format, at the start of a signal.
-    pub fn new(model: &LoadedModel, format: Format) -> Self {
-        let count = if model.inputs == 1 && model.outputs == 1 { format.inputs } else { 1 };
+    pub fn new(model: &LoadedModel, format: Format, channels: Channels) -> Self {
+        let twice = model.inputs == 1 && model.outputs == 1 && channels == Channels::Stereo;
+        let count = if twice { format.inputs } else { 1 };
         let engines = (0..count).map(|_| Engine::new(model.plan.clone(), Randomness::Deterministic)).collect();
         let (inputs, outputs) = (count * model.inputs, count * model.outputs);
         let rates = (model.info.sampling_rate != format.sampling_rate)
@@ -115,6 +149,9 @@ impl HostedModel {
         let past_samples = model.past_samples.map(|p| (p as f64 * host_samples_per_sample).ceil() as u32);
         Self {
             engines,
+            follower: Follower::new(model.info.sampling_rate),
+            since_look: 0,
+            told_latents: 0,
             tail_samples: past_samples.map(|p| p.saturating_add(latency_samples as u32)),
             inputs: model.inputs,
             outputs: model.outputs,
@@ -138,19 +175,23 @@ impl HostedModel {
     /// Back to the start of a signal.
     pub fn reset(&mut self) {
         self.engines.iter_mut().for_each(Engine::reset);
+        self.follower.reset();
+        (self.since_look, self.told_latents) = (0, 0);
         if let Some(rates) = &mut self.rates {
             rates.to_model.reset();
             rates.to_host.reset();
         }
     }
 
-    /// What the model's random parts draw from, from the next frame on.
-    pub fn set_randomness(&mut self, randomness: Randomness) {
-        self.engines.iter_mut().for_each(|e| e.set_randomness(randomness));
-    }
-
     /// Plays `frames` frames, at most [`CHUNK`], of the host's channels. Samples that are no numbers come out as zero.
-    pub fn process(&mut self, input: &[Vec<f32>], output: &mut [Vec<f32>], frames: usize) {
+    pub fn process(
+        &mut self,
+        input: &[Vec<f32>],
+        output: &mut [Vec<f32>],
+        frames: usize,
+        hands: &Hands,
+        telemetry: Option<&Telemetry>,
+    ) {
         let averaged = self.received.len() < input.len();
         for (channel, received) in self.received.iter_mut().enumerate() {
             if averaged {
@@ -159,13 +200,22 @@ impl HostedModel {
                 received[..frames].copy_from_slice(&input[channel % input.len()][..frames]);
             }
         }
-        let (inputs, outputs) = (self.inputs, self.outputs);
+        let mut band = Band {
+            engines: &mut self.engines,
+            inputs: self.inputs,
+            outputs: self.outputs,
+            follower: &mut self.follower,
+            since_look: &mut self.since_look,
+            told_latents: &mut self.told_latents,
+            hands,
+            telemetry,
+        };
         match &mut self.rates {
-            None => run(&mut self.engines, (inputs, outputs), &self.received, &mut self.made, frames),
+            None => band.play(&self.received, &mut self.made, frames),
             Some(rates) => {
                 rates.to_model.push(&self.received, frames);
                 let model_frames = rates.to_model.pull(&mut rates.received, usize::MAX);
-                run(&mut self.engines, (inputs, outputs), &rates.received, &mut rates.made, model_frames);
+                band.play(&rates.received, &mut rates.made, model_frames);
                 rates.to_host.push(&rates.made, model_frames);
                 let pulled = rates.to_host.pull(&mut self.made, frames);
                 debug_assert_eq!(pulled, frames, "the latency is long enough for every phase");
@@ -210,21 +260,50 @@ impl Rates {
     }
 }
 
-/// Runs each engine on its share of the channels.
-fn run(
-    engines: &mut [Engine],
-    (inputs, outputs): (usize, usize),
-    received: &[Vec<f32>],
-    made: &mut [Vec<f32>],
-    frames: usize,
-) {
-    let shares = received.chunks_exact(inputs).zip(made.chunks_exact_mut(outputs));
-    for (engine, (received, made)) in engines.iter_mut().zip(shares) {
-        let mut input: [&[f32]; MOST_CHANNELS] = [&[]; MOST_CHANNELS];
-        input.iter_mut().zip(received).for_each(|(slice, channel)| *slice = &channel[..frames]);
-        let mut output: [&mut [f32]; MOST_CHANNELS] = Default::default();
-        output.iter_mut().zip(made).for_each(|(slice, channel)| *slice = &mut channel[..frames]);
-        engine.process(&input[..inputs], &mut output[..outputs]);
+/// The engines at work, with the player's hands on them.
+struct Band<'a> {
+    engines: &'a mut [Engine],
+    inputs: usize,
+    outputs: usize,
+    follower: &'a mut Follower,
+    since_look: &'a mut usize,
+    told_latents: &'a mut u64,
+    hands: &'a Hands,
+    telemetry: Option<&'a Telemetry>,
+}
+
+impl Band<'_> {
+    /// Plays `frames` frames at the model's rate, from look to look.
+    fn play(&mut self, received: &[Vec<f32>], made: &mut [Vec<f32>], frames: usize) {
+        let mut at = 0;
+        while at < frames {
+            if *self.since_look == 0 {
+                self.follower.look(self.hands, self.engines);
+            }
+            let end = frames.min(at + GRID - *self.since_look);
+            self.run(received, made, at..end);
+            *self.since_look = (*self.since_look + end - at) % GRID;
+            at = end;
+        }
+        if let (Some(telemetry), Some(edit)) = (self.telemetry, self.engines[0].latent_edits().first()) {
+            let (count, before, after) = edit.newest();
+            if count != *self.told_latents {
+                *self.told_latents = count;
+                telemetry.latent_frame(before, after);
+            }
+        }
+    }
+
+    /// Runs each engine on its share of the channels.
+    fn run(&mut self, received: &[Vec<f32>], made: &mut [Vec<f32>], frames: Range<usize>) {
+        let shares = received.chunks_exact(self.inputs).zip(made.chunks_exact_mut(self.outputs));
+        for (engine, (received, made)) in self.engines.iter_mut().zip(shares) {
+            let mut input: [&[f32]; MOST_CHANNELS] = [&[]; MOST_CHANNELS];
+            input.iter_mut().zip(received).for_each(|(slice, channel)| *slice = &channel[frames.clone()]);
+            let mut output: [&mut [f32]; MOST_CHANNELS] = Default::default();
+            output.iter_mut().zip(made).for_each(|(slice, channel)| *slice = &mut channel[frames.clone()]);
+            engine.process(&input[..self.inputs], &mut output[..self.outputs]);
+        }
     }
 }
 

@@ -8,24 +8,30 @@ pub mod audio;
 #[cfg(test)]
 mod clap_tests;
 pub mod delay;
+pub mod dynamics;
 #[cfg(feature = "editor")]
 pub mod editor;
+pub mod hands;
 pub mod host;
 pub mod hosted;
 pub mod loader;
+pub mod notes;
 pub mod params;
 pub mod resample;
 pub mod telemetry;
 #[cfg(test)]
 mod test_models;
+pub mod worker;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use nice_plug::prelude::*;
 
 use audio::{AudioPath, Controls};
 use hosted::{CHUNK, Format};
 use loader::Loader;
+use notes::Notes;
 use params::RunnelParams;
 use telemetry::Telemetry;
 
@@ -37,6 +43,7 @@ pub struct Runnel {
     path: AudioPath,
     /// The latency that the host was last told.
     told_latency: usize,
+    notes: Notes,
     mix: Vec<f32>,
     input_gain: Vec<f32>,
     output_gain: Vec<f32>,
@@ -47,12 +54,14 @@ impl Default for Runnel {
         let params = Arc::new(RunnelParams::default());
         let (loader, exchange) = Loader::new(params.clone());
         let format = Format { sampling_rate: 48_000, inputs: 2, outputs: 2 };
+        let telemetry = Arc::<Telemetry>::default();
         Self {
             params,
             loader,
-            telemetry: Arc::default(),
-            path: AudioPath::new(format, exchange),
+            path: AudioPath::new(format, exchange, telemetry.clone()),
+            telemetry,
             told_latency: 0,
+            notes: Notes::default(),
             mix: vec![0.0; CHUNK],
             input_gain: vec![0.0; CHUNK],
             output_gain: vec![0.0; CHUNK],
@@ -72,6 +81,7 @@ impl Plugin for Runnel {
     const URL: &'static str = "";
     const EMAIL: &'static str = "";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    const MIDI_INPUT: MidiConfig = MidiConfig::MidiCCs;
     const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2, 2), layout(1, 1), layout(1, 2)];
 
     #[cfg(feature = "editor")]
@@ -106,8 +116,9 @@ impl Plugin for Runnel {
             return false;
         }
         self.loader.start();
-        self.path.set_randomness(self.params.randomness());
-        self.path.install(self.loader.activate(format));
+        self.path.set_offline(config.process_mode == ProcessMode::Offline);
+        self.path.install(self.loader.activate(format, config.max_buffer_size as usize));
+        self.notes = Notes::default();
         self.told_latency = self.path.latency_samples();
         context.set_latency_samples(self.told_latency as u32);
         true
@@ -123,12 +134,21 @@ impl Plugin for Runnel {
         _: &mut AuxiliaryBuffers,
         context: &mut impl ProcessContext<Self>,
     ) -> ProcessStatus {
-        self.path.set_randomness(self.params.randomness());
+        let start = Instant::now();
         let samples = buffer.samples();
         let channels = buffer.as_slice();
-        for start in (0..samples).step_by(CHUNK) {
-            let range = start..samples.min(start + CHUNK);
+        let mut event = context.next_event();
+        let mut at = 0;
+        while at < samples {
+            while let Some(now) = event.filter(|event| event.timing() as usize <= at) {
+                self.notes.hear(&now);
+                event = context.next_event();
+            }
+            let until = event.map_or(samples, |event| samples.min(event.timing() as usize));
+            let range = at..until.min(at + CHUNK);
+            at = range.end;
             let frames = range.len();
+            let hands = self.params.hands(&self.notes);
             self.params.mix.smoothed.next_block(&mut self.mix, frames);
             self.params.input_gain.smoothed.next_block(&mut self.input_gain, frames);
             self.params.output_gain.smoothed.next_block(&mut self.output_gain, frames);
@@ -137,9 +157,14 @@ impl Plugin for Runnel {
                 input_gain: &self.input_gain[..frames],
                 output_gain: &self.output_gain[..frames],
                 bypassed: self.params.bypass.value(),
+                limited: self.params.limiter.value(),
+                gated: self.params.gate.value(),
+                hands: &hands,
             };
             self.path.process(channels, range, controls);
         }
+        let budget = samples as f64 / f64::from(context.transport().sample_rate);
+        self.telemetry.call(start.elapsed().as_nanos() as u64, (budget * 1e9) as u64);
         let latency = self.path.latency_samples();
         if latency != self.told_latency {
             self.told_latency = latency;

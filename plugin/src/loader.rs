@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
-use crate::audio::{Exchange, Stage};
+use crate::audio::{Exchange, Setup, Stage};
 use crate::hosted::{Format, LoadedModel};
-use crate::params::RunnelParams;
+use crate::params::{Latency, Mode, RunnelParams};
 
 /// How often the thread looks around.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -72,16 +72,17 @@ pub struct Facts {
 
 #[derive(Default)]
 struct Shelf {
-    format: Option<Format>,
-    /// The generation of the path that was read last.
-    read: u64,
+    /// What the host sends, and the longest block of it.
+    host: Option<(Format, usize)>,
+    /// The generation of the path that was read last, and what it was planned for.
+    read: Option<(u64, Mode, Latency)>,
     model: Option<Arc<LoadedModel>>,
     /// Counts models, none included.
     model_serial: u64,
     /// Counts stages.
     stage_serial: u64,
-    /// The model and format of the newest stage.
-    handed: Option<(u64, Format)>,
+    /// The model and setup of the newest stage.
+    handed: Option<(u64, Setup)>,
 }
 
 struct Queues {
@@ -125,11 +126,12 @@ impl Loader {
     }
 
     /// A stage for this format with the model that the state names, read now if it has not been.
-    pub fn activate(&self, format: Format) -> Box<Stage> {
+    pub fn activate(&self, format: Format, most_frames: usize) -> Box<Stage> {
         let mut shelf = lock(&self.shelf);
-        shelf.format = Some(format);
+        shelf.host = Some((format, most_frames));
         self.read_model(&mut shelf);
-        self.make_stage(&mut shelf, format)
+        let setup = self.setup(format, most_frames);
+        self.make_stage(&mut shelf, setup)
     }
 
     /// Makes the thread look around at once. Not for the audio thread.
@@ -167,14 +169,22 @@ impl Loader {
     fn newer_stage(&self) -> Option<Box<Stage>> {
         let mut shelf = lock(&self.shelf);
         self.read_model(&mut shelf);
-        let format = shelf.format?;
-        (shelf.handed != Some((shelf.model_serial, format))).then(|| self.make_stage(&mut shelf, format))
+        let (format, most_frames) = shelf.host?;
+        let setup = self.setup(format, most_frames);
+        (shelf.handed != Some((shelf.model_serial, setup))).then(|| self.make_stage(&mut shelf, setup))
     }
 
-    fn make_stage(&self, shelf: &mut Shelf, format: Format) -> Box<Stage> {
+    /// How a stage plays its model, by the parameters.
+    fn setup(&self, format: Format, most_frames: usize) -> Setup {
+        let own_thread = self.params.worker.value().then_some(most_frames);
+        Setup { format, channels: self.params.channels.value(), own_thread }
+    }
+
+    fn make_stage(&self, shelf: &mut Shelf, setup: Setup) -> Box<Stage> {
         shelf.stage_serial += 1;
-        shelf.handed = Some((shelf.model_serial, format));
-        let stage = Box::new(Stage::new(shelf.stage_serial, format, shelf.model.as_deref()));
+        shelf.handed = Some((shelf.model_serial, setup));
+        let format = setup.format;
+        let stage = Box::new(Stage::new(shelf.stage_serial, setup, shelf.model.as_deref()));
         self.tell(|status| {
             if let Some(facts) = &mut status.playing {
                 (facts.format, facts.latency_samples) = (Some(format), stage.latency_samples());
@@ -186,13 +196,14 @@ impl Loader {
     /// Reads the model that the state names, if it was chosen since the last time.
     fn read_model(&self, shelf: &mut Shelf) {
         let generation = self.params.model_path.generation();
-        if generation == shelf.read {
+        let (mode, latency) = (self.params.mode.value(), self.params.latency.value());
+        if shelf.read == Some((generation, mode, latency)) {
             return;
         }
-        shelf.read = generation;
+        shelf.read = Some((generation, mode, latency));
         let path = self.params.model_path.text();
         self.tell(|status| status.phase = Phase::Loading(path.clone()));
-        match read(&path) {
+        match read(&path, mode, latency) {
             Ok(model) => {
                 shelf.model_serial += 1;
                 shelf.model = model.map(Arc::new);
@@ -224,14 +235,14 @@ impl Facts {
 }
 
 /// The model at `path`; none for an empty path. A defect in a reader must not take the host down with it.
-fn read(path: &str) -> Result<Option<LoadedModel>, String> {
+fn read(path: &str, mode: Mode, latency: Latency) -> Result<Option<LoadedModel>, String> {
     let path = path.trim();
     if path.is_empty() {
         return Ok(None);
     }
     let read = || {
         let model = runnel::open(Path::new(path), &Default::default()).map_err(|e| e.to_string())?;
-        LoadedModel::new(model)
+        LoadedModel::new(&model, mode, latency)
     };
     let result = catch_unwind(AssertUnwindSafe(read));
     result.unwrap_or_else(|_| Err(format!("{path}: reading it failed unexpectedly; please report this file"))).map(Some)
@@ -297,7 +308,7 @@ mod tests {
     fn an_activation_reads_the_model_at_once() {
         let rig = Rig::new("activate");
         rig.loader.params.model_path.choose(rig.model("ä b.runnel", 70));
-        let stage = rig.loader.activate(FORMAT);
+        let stage = rig.loader.activate(FORMAT, 512);
         assert_eq!(stage.latency_samples(), 70);
         let playing = rig.loader.status().playing.unwrap();
         assert_eq!((playing.latency_samples, playing.format), (70, Some(FORMAT)));
@@ -306,7 +317,7 @@ mod tests {
     #[test]
     fn a_model_chosen_later_comes_by_the_queue() {
         let mut rig = Rig::new("queue");
-        rig.loader.activate(FORMAT);
+        rig.loader.activate(FORMAT, 512);
         rig.loader.start();
         for ahead in [30, 40] {
             rig.loader.params.model_path.choose(rig.model("model.runnel", ahead));
@@ -321,14 +332,14 @@ mod tests {
     fn a_refused_model_is_named_and_the_old_one_stays() {
         let rig = Rig::new("refused");
         rig.loader.params.model_path.choose(rig.model("good.runnel", 30));
-        rig.loader.activate(FORMAT);
+        rig.loader.activate(FORMAT, 512);
         let noise = rig.folder.join("noise.runnel");
         std::fs::write(&noise, b"\x10\0\0\0\0\0\0\0{ no header at all").unwrap();
         let missing = rig.folder.join("missing.runnel");
         for path in [noise, missing] {
             let path = path.to_str().unwrap().to_owned();
             rig.loader.params.model_path.choose(path.clone());
-            assert_eq!(rig.loader.activate(FORMAT).latency_samples(), 30);
+            assert_eq!(rig.loader.activate(FORMAT, 512).latency_samples(), 30);
             let status = rig.loader.status();
             let Phase::Refused(reason) = status.phase else { panic!("{:?}", status.phase) };
             assert!(reason.contains(&path), "{reason}");
@@ -339,7 +350,7 @@ mod tests {
     #[test]
     fn what_comes_back_is_dropped() {
         let mut rig = Rig::new("back");
-        let stage = rig.loader.activate(FORMAT);
+        let stage = rig.loader.activate(FORMAT, 512);
         rig.exchange.retired.push(stage).unwrap();
         rig.loader.start();
         let start = Instant::now();

@@ -1,9 +1,11 @@
 //! The plugin's parameters and what else the host keeps for it. Ids never change: projects are saved with them.
 
 use nice_plug::prelude::*;
-use runnel::Randomness;
+use runnel::Amounts;
 
+use crate::hands::Hands;
 use crate::host::ModelPath;
+use crate::notes::Notes;
 
 /// Latent channels that have parameters, whatever the model has; those beyond the model's are inert.
 pub const LATENTS: usize = 16;
@@ -233,9 +235,20 @@ impl SourceParams {
 }
 
 impl RunnelParams {
-    /// What the model's random parts draw from.
-    pub fn randomness(&self) -> Randomness {
-        if self.noise.value() { Randomness::Seeded(self.seed.value() as u64) } else { Randomness::Deterministic }
+    /// What is asked of the model, notes and controllers included.
+    pub fn hands(&self, notes: &Notes) -> Hands {
+        let mut bias = std::array::from_fn(|i| self.latents[i].bias.value());
+        notes.move_latents(self, &mut bias);
+        Hands {
+            bias,
+            scale: std::array::from_fn(|i| self.latents[i].scale.value()),
+            frozen: self.freeze.value(),
+            jitter: self.jitter.value(),
+            seed: self.seed.value() as u64,
+            noisy: self.noise.value(),
+            wide_noise: self.wide_noise.value(),
+            amounts: Amounts { temperature: self.temperature.value(), noise: self.noise_amount.value() },
+        }
     }
 }
 

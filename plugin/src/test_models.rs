@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use runnel::graph::{Conv1d, Op};
+use runnel::graph::{Conv1d, ConvTranspose1d, Op};
 use runnel::model::Provenance;
+use runnel::stream::LatentStreams;
 use runnel::{Graph, Info, StreamModel, Tensor};
 
 use crate::hosted::LoadedModel;
+use crate::params::{Latency, Mode};
 
 /// The identity but for a tap of −180 dB, for whose sake it waits for `ahead` samples.
 pub(crate) fn lookahead(ahead: usize, channels: usize, sampling_rate: u32) -> LoadedModel {
-    LoadedModel::new(lookahead_stream(ahead, channels, sampling_rate)).unwrap()
+    LoadedModel::new(&lookahead_stream(ahead, channels, sampling_rate), Mode::Forward, Latency::Least).unwrap()
 }
 
 /// As [`lookahead`], not planned yet.
@@ -35,4 +37,27 @@ pub(crate) fn lookahead_stream(ahead: usize, channels: usize, sampling_rate: u32
         provenance,
     };
     StreamModel { forward: runnel::rewrite::rewrite_graph(&graph).unwrap(), latent: None, info }
+}
+
+/// Two latents every 64 samples, and back.
+pub(crate) fn autoencoder_stream(sampling_rate: u32) -> StreamModel {
+    let weight = |shape: [usize; 3]| {
+        let len = shape.iter().product::<usize>();
+        Arc::new(Tensor::new(shape, (0..len).map(|i| ((i * 37 % 19) as f32 - 9.0) / 40.0).collect()))
+    };
+    let down = Conv1d { weight: weight([2, 1, 96]), bias: None, stride: 64, dilation: 1, left_padding: 16, groups: 1 };
+    let up = ConvTranspose1d { weight: weight([2, 1, 64]), bias: None, stride: 64, left_trim: 0, groups: 1 };
+    let stream = |channels, ops: &[(&str, Op)]| {
+        let mut graph = Graph::new(channels);
+        for (i, (name, op)) in ops.iter().enumerate() {
+            graph.push(*name, op.clone(), &[i]).unwrap();
+        }
+        runnel::rewrite::rewrite_graph(&graph).unwrap()
+    };
+    let (down, up) = (("down", Op::Conv1d(down)), ("up", Op::ConvTranspose1d(up)));
+    let mut model = lookahead_stream(0, 1, sampling_rate);
+    model.info.latent_names = vec!["first".into(), "second".into()];
+    model.forward = stream(1, &[down.clone(), ("latents", Op::LatentEdit), up.clone()]);
+    model.latent = Some(LatentStreams { encode: stream(1, &[down]), decode: stream(2, &[up]) });
+    model
 }

@@ -5,7 +5,9 @@ use proptest::prelude::*;
 use rtrb::RingBuffer;
 
 use super::*;
-use crate::test_models::lookahead;
+use crate::params::LATENTS;
+use crate::params::{Latency, Mode};
+use crate::test_models::{autoencoder_stream, lookahead};
 
 const STEREO: Format = Format { sampling_rate: 48_000, inputs: 2, outputs: 2 };
 const MONO: Format = Format { sampling_rate: 48_000, inputs: 1, outputs: 1 };
@@ -20,19 +22,34 @@ struct Rig {
     input_gain: f32,
     output_gain: f32,
     bypassed: bool,
+    limited: bool,
+    gated: bool,
+    hands: Hands,
 }
 
 impl Rig {
     fn empty(format: Format) -> Self {
         let (outgoing, incoming) = RingBuffer::new(2);
         let (retired, returned) = RingBuffer::new(2);
-        let path = AudioPath::new(format, Exchange { incoming, retired });
-        Self { path, format, outgoing, returned, mix: 1.0, input_gain: 1.0, output_gain: 1.0, bypassed: false }
+        let path = AudioPath::new(format, Exchange { incoming, retired }, Arc::default());
+        Self {
+            path,
+            format,
+            outgoing,
+            returned,
+            mix: 1.0,
+            input_gain: 1.0,
+            output_gain: 1.0,
+            bypassed: false,
+            limited: false,
+            gated: false,
+            hands: Hands::default(),
+        }
     }
 
     fn playing(format: Format, model: &LoadedModel) -> Self {
         let mut rig = Self::empty(format);
-        rig.path.install(Box::new(Stage::new(1, format, Some(model))));
+        rig.path.install(Box::new(Stage::new(1, Setup::plain(format), Some(model))));
         rig
     }
 
@@ -53,6 +70,9 @@ impl Rig {
                     input_gain: &input_gain[..range.len()],
                     output_gain: &output_gain[..range.len()],
                     bypassed: self.bypassed,
+                    limited: self.limited,
+                    gated: self.gated,
+                    hands: &self.hands,
                 };
                 assert_no_alloc(|| self.path.process(&mut channels, range, controls));
             }
@@ -178,7 +198,7 @@ fn change_models(latencies: &[usize]) -> (Vec<f32>, Vec<f32>) {
     let mut heard = rig.play(&[input[..segment].to_vec()], &[441]).remove(0);
     for (i, &ahead) in latencies.iter().enumerate() {
         let model = (ahead > 0).then(|| lookahead(ahead, 1, 48_000));
-        rig.outgoing.push(Box::new(Stage::new(i as u64 + 1, MONO, model.as_ref()))).unwrap();
+        rig.outgoing.push(Box::new(Stage::new(i as u64 + 1, Setup::plain(MONO), model.as_ref()))).unwrap();
         heard.extend(rig.play(&[input[(i + 1) * segment..][..segment].to_vec()], &[441]).remove(0));
         assert_eq!(rig.path.latency_samples(), ahead);
         assert!(rig.returned.pop().is_ok(), "the old stage comes back");
@@ -204,8 +224,8 @@ fn models_change_without_a_gap() {
 #[test]
 fn only_newer_stages_of_this_format_are_played() {
     let mut rig = Rig::playing(MONO, &lookahead(10, 1, 48_000));
-    rig.outgoing.push(Box::new(Stage::new(1, MONO, None))).unwrap();
-    rig.outgoing.push(Box::new(Stage::new(2, STEREO, None))).unwrap();
+    rig.outgoing.push(Box::new(Stage::new(1, Setup::plain(MONO), None))).unwrap();
+    rig.outgoing.push(Box::new(Stage::new(2, Setup::plain(STEREO), None))).unwrap();
     rig.play(&[sine(100.0, MONO, 5000)], &[64]);
     assert_eq!(rig.path.latency_samples(), 10);
     assert!(rig.returned.pop().is_ok() && rig.returned.pop().is_ok());
@@ -216,7 +236,9 @@ fn a_full_queue_to_the_loader_loses_nothing() {
     let mut rig = Rig::empty(MONO);
     let input = [sine(100.0, MONO, 3000)];
     for serial in 1..=6 {
-        rig.outgoing.push(Box::new(Stage::new(serial, MONO, None))).unwrap_or_else(|_| panic!("stage {serial}"));
+        rig.outgoing
+            .push(Box::new(Stage::new(serial, Setup::plain(MONO), None)))
+            .unwrap_or_else(|_| panic!("stage {serial}"));
         rig.play(&input, &[64]);
         if serial > 3 {
             rig.returned.pop().unwrap();
@@ -254,7 +276,7 @@ fn reset_forgets() {
 #[test]
 fn reset_in_a_change_ends_it() {
     let mut rig = Rig::empty(MONO);
-    rig.outgoing.push(Box::new(Stage::new(1, MONO, Some(&lookahead(5000, 1, 48_000))))).unwrap();
+    rig.outgoing.push(Box::new(Stage::new(1, Setup::plain(MONO), Some(&lookahead(5000, 1, 48_000))))).unwrap();
     rig.play(&[noise(100, 1)], &[64]);
     assert_eq!(rig.path.latency_samples(), 0);
     assert_no_alloc(|| rig.path.reset());
@@ -296,4 +318,106 @@ fn gains_are_where_they_say() {
     // Half the dry, half of four times the input, then half of all.
     let expected: Vec<f32> = input[0].iter().map(|x| 1.25 * x).collect();
     assert!(difference(&heard[0], &expected) < 1e-6);
+}
+
+fn autoencoder(mode: Mode, latency: Latency) -> LoadedModel {
+    LoadedModel::new(&autoencoder_stream(48_000), mode, latency).unwrap()
+}
+
+#[test]
+fn movements_of_the_hands_do_not_depend_on_blocks() {
+    let model = autoencoder(Mode::Forward, Latency::Balanced);
+    let moved = Hands { bias: [0.7; LATENTS], scale: [1.5; LATENTS], jitter: 0.4, seed: 5, ..Hands::default() };
+    let input = [noise(24_000, 1), noise(24_000, 2)];
+    let play = |blocks: &[usize]| {
+        let mut rig = Rig::playing(STEREO, &model);
+        // A movement in the middle, and nothing held.
+        let halves = |from: usize| [input[0][from..from + 12_000].to_vec(), input[1][from..from + 12_000].to_vec()];
+        let mut out = rig.play(&halves(0), blocks);
+        rig.hands = moved;
+        let rest = rig.play(&halves(12_000), blocks);
+        out.iter_mut().zip(rest).for_each(|(out, rest)| out.extend(rest));
+        out
+    };
+    let whole = play(&[12_000]);
+    let untouched = Rig::playing(STEREO, &model).play(&input, &[12_000]);
+    assert!(whole[0][12_000..] != untouched[0][12_000..], "the hands reach the latents");
+    assert!(whole[0][..12_000] == untouched[0][..12_000]);
+    for blocks in [&[1][..], &[64], &[441], &[7, 900, 33]] {
+        assert!(play(blocks) == whole, "{blocks:?}");
+    }
+}
+
+#[test]
+fn what_is_frozen_stays() {
+    let mut rig = Rig::playing(MONO, &autoencoder(Mode::Forward, Latency::Least));
+    rig.play(&[noise(10_000, 1)], &[256]);
+    rig.hands.frozen = true;
+    rig.play(&[noise(1_000, 2)], &[256]);
+    let held = rig.play(&[noise(6_400, 3)], &[256]);
+    assert!(held[0].iter().any(|x| *x != 0.0));
+    assert!(held[0][..3_200] == held[0][3_200..], "64 samples repeat");
+}
+
+#[test]
+fn a_decoder_plays_without_input() {
+    let mut rig = Rig::playing(MONO, &autoencoder(Mode::Play, Latency::Balanced));
+    let silence = vec![0.0; 8_000];
+    assert!(rig.play(&[silence.clone()], &[500])[0].iter().all(|x| *x == 0.0));
+    rig.hands.bias[1] = 2.0;
+    assert!(rig.play(&[silence], &[500])[0][4_000..].iter().any(|x| x.abs() > 0.1));
+    assert_eq!(rig.path.tail_samples(), None);
+}
+
+#[test]
+fn models_without_latents_are_not_played() {
+    let stream = crate::test_models::lookahead_stream(3, 1, 48_000);
+    let refusal = LoadedModel::new(&stream, Mode::Play, Latency::Least).unwrap_err();
+    assert!(refusal.contains("no latents"), "{refusal}");
+}
+
+#[test]
+fn a_gate_makes_silence_of_silence_and_nothing_else() {
+    let model = autoencoder(Mode::Forward, Latency::Least);
+    let mut rig = Rig::playing(MONO, &model);
+    rig.hands.bias[0] = 1.0;
+    let silence = vec![0.0; 48_000];
+    let open = rig.play(&[silence.clone()], &[512]);
+    assert!(open[0][40_000..].iter().any(|x| x.abs() > 0.01), "a bias sounds");
+    rig.gated = true;
+    let closed = rig.play(&[silence], &[512]);
+    assert!(closed[0][40_000..].iter().all(|x| *x == 0.0));
+    let loud = noise(48_000, 3);
+    let gated = rig.play(&[loud.clone()], &[512]);
+    let mut free = Rig::playing(MONO, &model);
+    free.hands.bias[0] = 1.0;
+    let plain = free.play(&[loud], &[512]);
+    assert!(gated[0][1_000..] == plain[0][1_000..]);
+}
+
+#[test]
+fn a_limiter_bounds_the_mix() {
+    let mut rig = Rig::playing(MONO, &lookahead(0, 1, 48_000));
+    (rig.limited, rig.output_gain) = (true, 10.0);
+    assert!(rig.play(&[noise(9_000, 5)], &[300])[0].iter().all(|x| x.abs() <= 1.0));
+}
+
+#[test]
+fn a_thread_of_its_own_plays_the_same_later() {
+    let model = autoencoder(Mode::Forward, Latency::Balanced);
+    let input = [noise(60_000, 1), noise(60_000, 2)];
+    let here = Rig::playing(STEREO, &model).play(&input, &[512]);
+    let mut rig = Rig::empty(STEREO);
+    rig.path.set_offline(true);
+    let setup = Setup { own_thread: Some(512), ..Setup::plain(STEREO) };
+    rig.path.install(Box::new(Stage::new(1, setup, Some(&model))));
+    let detour = rig.path.latency_samples() - Rig::playing(STEREO, &model).path.latency_samples();
+    assert_eq!(detour, 2048);
+    for blocks in [&[512][..], &[1, 64, 300]] {
+        let there = rig.play(&input, blocks);
+        for (here, there) in here.iter().zip(&there) {
+            assert!(here[..60_000 - detour] == there[detour..], "{blocks:?}");
+        }
+        rig.path.reset();
+    }
 }
