@@ -71,8 +71,8 @@ pub struct Stage {
 /// Where a stage's model runs.
 #[derive(Debug)]
 enum Player {
-    Here(HostedModel),
-    Elsewhere(Worker),
+    Here(Box<HostedModel>),
+    Elsewhere(Box<Worker>),
 }
 
 /// The ends of the two queues between the audio thread and the loader.
@@ -115,8 +115,8 @@ impl Stage {
     pub fn new(serial: u64, setup: Setup, model: Option<&LoadedModel>) -> Self {
         let Setup { format, channels, own_thread } = setup;
         let model = model.map(|m| HostedModel::new(m, format, channels)).map(|model| match own_thread {
-            Some(most_frames) => Player::Elsewhere(Worker::new(model, format, most_frames)),
-            None => Player::Here(model),
+            Some(most_frames) => Player::Elsewhere(Box::new(Worker::new(model, format, most_frames))),
+            None => Player::Here(Box::new(model)),
         });
         let latency_samples = model.as_ref().map_or(0, Player::latency_samples);
         Self {

@@ -81,7 +81,8 @@ impl Plugin for Runnel {
     const URL: &'static str = "";
     const EMAIL: &'static str = "";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const MIDI_INPUT: MidiConfig = MidiConfig::MidiCCs;
+    // Controllers cost a VST3 plugin 2 080 parameters more, which some hosts take minutes to list.
+    const MIDI_INPUT: MidiConfig = if cfg!(feature = "midi-cc") { MidiConfig::MidiCCs } else { MidiConfig::Basic };
     const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2, 2), layout(1, 1), layout(1, 2)];
 
     #[cfg(feature = "editor")]

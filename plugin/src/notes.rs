@@ -33,7 +33,8 @@ impl Notes {
                 self.set(Source::Velocity, velocity);
             }
             NoteEvent::NoteOff { key, .. } | NoteEvent::Choke { key, .. } => {
-                if key.number().is_none_or(|number| self.held == Some(number)) {
+                let ends = key.number().is_none_or(|number| self.held == Some(number));
+                if ends {
                     self.held = None;
                     self.set(Source::Velocity, 0.0);
                 }

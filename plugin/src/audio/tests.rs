@@ -363,7 +363,7 @@ fn what_is_frozen_stays() {
 fn a_decoder_plays_without_input() {
     let mut rig = Rig::playing(MONO, &autoencoder(Mode::Play, Latency::Balanced));
     let silence = vec![0.0; 8_000];
-    assert!(rig.play(&[silence.clone()], &[500])[0].iter().all(|x| *x == 0.0));
+    assert!(rig.play(std::slice::from_ref(&silence), &[500])[0].iter().all(|x| *x == 0.0));
     rig.hands.bias[1] = 2.0;
     assert!(rig.play(&[silence], &[500])[0][4_000..].iter().any(|x| x.abs() > 0.1));
     assert_eq!(rig.path.tail_samples(), None);
@@ -382,13 +382,13 @@ fn a_gate_makes_silence_of_silence_and_nothing_else() {
     let mut rig = Rig::playing(MONO, &model);
     rig.hands.bias[0] = 1.0;
     let silence = vec![0.0; 48_000];
-    let open = rig.play(&[silence.clone()], &[512]);
+    let open = rig.play(std::slice::from_ref(&silence), &[512]);
     assert!(open[0][40_000..].iter().any(|x| x.abs() > 0.01), "a bias sounds");
     rig.gated = true;
     let closed = rig.play(&[silence], &[512]);
     assert!(closed[0][40_000..].iter().all(|x| *x == 0.0));
     let loud = noise(48_000, 3);
-    let gated = rig.play(&[loud.clone()], &[512]);
+    let gated = rig.play(std::slice::from_ref(&loud), &[512]);
     let mut free = Rig::playing(MONO, &model);
     free.hands.bias[0] = 1.0;
     let plain = free.play(&[loud], &[512]);
