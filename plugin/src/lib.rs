@@ -44,6 +44,8 @@ pub struct Runnel {
     /// The latency that the host was last told.
     told_latency: usize,
     notes: Notes,
+    /// Whether the host played in the last block.
+    playing: bool,
     mix: Vec<f32>,
     input_gain: Vec<f32>,
     output_gain: Vec<f32>,
@@ -62,6 +64,7 @@ impl Default for Runnel {
             telemetry,
             told_latency: 0,
             notes: Notes::default(),
+            playing: false,
             mix: vec![0.0; CHUNK],
             input_gain: vec![0.0; CHUNK],
             output_gain: vec![0.0; CHUNK],
@@ -136,6 +139,13 @@ impl Plugin for Runnel {
         context: &mut impl ProcessContext<Self>,
     ) -> ProcessStatus {
         let start = Instant::now();
+        let playing = context.transport().playing;
+        let starts = playing && !self.playing;
+        self.playing = playing;
+        if starts {
+            // What sounded before a stop is not heard after it, and every pass begins alike.
+            self.path.reset();
+        }
         let samples = buffer.samples();
         let channels = buffer.as_slice();
         let mut event = context.next_event();

@@ -65,3 +65,41 @@ impl Notes {
         self.values[source as usize] = if value.is_finite() { value } else { 0.0 };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nice_plug::midi::{Channel, Key, VoiceID};
+    use nice_plug::prelude::{IntParam, IntRange};
+
+    use super::*;
+
+    fn note(key: u8, velocity: f32, on: bool) -> NoteEvent<()> {
+        let (timing, voice_id, channel, key) = (0, VoiceID::Wildcard, Channel::Number(0), Key::Number(key));
+        if on {
+            NoteEvent::NoteOn { timing, voice_id, channel, key, velocity }
+        } else {
+            NoteEvent::NoteOff { timing, voice_id, channel, key, velocity }
+        }
+    }
+
+    #[test]
+    fn sources_move_the_latents_they_are_told_to() {
+        let mut params = RunnelParams::default();
+        let chosen = |latent| IntParam::new("", latent, IntRange::Linear { min: 0, max: 16 });
+        params.sources[Source::Pitch as usize].latent = chosen(2);
+        params.sources[Source::Velocity as usize].latent = chosen(16);
+        let moved = |notes: &Notes| {
+            let mut bias = [0.0; LATENTS];
+            notes.move_latents(&params, &mut bias);
+            bias
+        };
+        let mut notes = Notes::default();
+        assert_eq!(moved(&notes), [0.0; LATENTS]);
+        notes.hear(&note(90, 0.75, true));
+        assert_eq!((moved(&notes)[1], moved(&notes)[15]), (0.5, 0.75));
+        notes.hear(&note(40, 0.0, false));
+        assert_eq!(moved(&notes)[15], 0.75, "another key's end");
+        notes.hear(&note(90, 0.0, false));
+        assert_eq!((moved(&notes)[1], moved(&notes)[15]), (0.5, 0.0));
+    }
+}
