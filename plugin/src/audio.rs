@@ -12,10 +12,13 @@ use crate::hands::Hands;
 use crate::hosted::{CHUNK, Format, HostedModel, LoadedModel};
 use crate::params::Channels;
 use crate::telemetry::{End, Telemetry};
+use crate::warming::Warming;
 use crate::worker::Worker;
 
 /// How long a bypass or a change of models takes to fade.
 const FADE_SECONDS: f32 = 0.02;
+/// How much of what a model played can sound on when it rests.
+const ECHO_SECONDS: f32 = 0.05;
 
 /// What the player's hands ask for, one value per frame of a chunk.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +69,7 @@ pub struct Stage {
     dry: Vec<Delay>,
     heard: Vec<Vec<f32>>,
     wet: Vec<Vec<f32>>,
+    echo: Echo,
 }
 
 /// Where a stage's model runs.
@@ -73,6 +77,7 @@ pub struct Stage {
 enum Player {
     Here(Box<HostedModel>),
     Elsewhere(Box<Worker>),
+    Warming(Box<Warming>),
 }
 
 /// The ends of the two queues between the audio thread and the loader.
@@ -113,11 +118,29 @@ struct Change {
 impl Stage {
     /// A stage of `model`, or without one: then only the dry signal, not delayed. Stages of a higher `serial` are newer.
     pub fn new(serial: u64, setup: Setup, model: Option<&LoadedModel>) -> Self {
-        let Setup { format, channels, own_thread } = setup;
-        let model = model.map(|m| HostedModel::new(m, format, channels)).map(|model| match own_thread {
-            Some(most_frames) => Player::Elsewhere(Box::new(Worker::new(model, format, most_frames))),
-            None => Player::Here(Box::new(model)),
-        });
+        let model =
+            model.map(|m| HostedModel::new(m, setup.format, setup.channels)).map(|model| match setup.own_thread {
+                Some(most_frames) => Player::Elsewhere(Box::new(Worker::new(model, setup.format, most_frames))),
+                None => Player::Here(Box::new(model)),
+            });
+        Self::of(serial, setup.format, model)
+    }
+
+    /// As [`Self::new`], for a change while another stage plays: what the model has to hear before it is heard, it hears
+    /// on a thread of its own, with `hands` on it.
+    pub fn warming(
+        serial: u64,
+        setup: Setup,
+        model: Option<&LoadedModel>,
+        hands: impl Fn() -> Hands + Send + 'static,
+    ) -> Self {
+        let Some(model) = model.filter(|_| setup.own_thread.is_none()) else { return Self::new(serial, setup, model) };
+        let model = HostedModel::new(model, setup.format, setup.channels);
+        let player = Player::Warming(Box::new(Warming::new(model, setup.format, hands)));
+        Self::of(serial, setup.format, Some(player))
+    }
+
+    fn of(serial: u64, format: Format, model: Option<Player>) -> Self {
         let latency_samples = model.as_ref().map_or(0, Player::latency_samples);
         Self {
             serial,
@@ -129,6 +152,7 @@ impl Stage {
             dry: (0..format.inputs).map(|_| Delay::new(latency_samples)).collect(),
             heard: vec![vec![0.0; CHUNK]; format.inputs],
             wet: vec![vec![0.0; CHUNK]; format.outputs],
+            echo: Echo::new(format),
         }
     }
 
@@ -140,9 +164,25 @@ impl Stage {
     fn reset(&mut self) {
         self.dry.iter_mut().for_each(Delay::reset);
         self.gate.reset();
+        self.echo.reset();
         if let Some(model) = &mut self.model {
             model.reset();
         }
+    }
+
+    /// Whether its model plays what belongs to the samples that came in.
+    fn is_heard(&self) -> bool {
+        if let Some(Player::Warming(warming)) = &self.model { warming.is_heard() } else { true }
+    }
+
+    /// Whether its model was warming elsewhere, and runs here from now on.
+    fn has_come_over(&self) -> bool {
+        if let Some(Player::Warming(warming)) = &self.model { warming.is_here() } else { false }
+    }
+
+    /// Runs the model no more: what it last played sounds backwards, and forwards again, while another fades in.
+    fn rest(&mut self) {
+        self.echo.start();
     }
 
     fn set_offline(&mut self, offline: bool) {
@@ -160,7 +200,9 @@ impl Stage {
         telemetry: Option<&Telemetry>,
     ) {
         let frames = bypass.len();
-        if let Some(model) = &mut self.model {
+        if self.echo.sounds() {
+            self.echo.play(&mut self.wet, frames);
+        } else if let Some(model) = &mut self.model {
             for (heard, input) in self.heard.iter_mut().zip(input) {
                 (0..frames).for_each(|i| heard[i] = normal_or_zero(input[i] * controls.input_gain[i]));
             }
@@ -170,6 +212,7 @@ impl Stage {
                 let gain = 1.0 + (self.gate.next(level) - 1.0) * self.gated.toward(controls.gated);
                 self.wet.iter_mut().for_each(|wet| wet[i] *= gain);
             }
+            self.echo.record(&self.wet, frames);
         }
         // The delayed input goes to the outputs first; a second output of one input is its copy.
         for (channel, out) in output.iter_mut().enumerate() {
@@ -229,7 +272,7 @@ impl AudioPath {
 
     /// Forgets what was played, as when the transport jumps.
     pub fn reset(&mut self) {
-        if let Some(change) = self.change.take() {
+        if let Some(change) = self.change.take_if(|change| change.stage.is_heard()) {
             self.finish(change.stage);
         }
         self.current.reset();
@@ -267,8 +310,12 @@ impl AudioPath {
         }
         self.current.process(&self.input, bypass, controls, &mut self.output, Some(&self.telemetry));
         if let Some(change) = &mut self.change {
+            let heard = change.stage.is_heard();
             change.stage.process(&self.input, bypass, controls, &mut self.next_output, None);
-            for i in 0..frames {
+            if change.stage.has_come_over() {
+                self.current.rest();
+            }
+            for i in 0..if heard { frames } else { 0 } {
                 if change.unheard_samples > 0 {
                     change.unheard_samples -= 1;
                     continue;
@@ -298,7 +345,9 @@ impl AudioPath {
             let Ok(mut stage) = self.exchange.incoming.pop() else { return };
             if stage.format == self.current.format && stage.serial > self.current.serial {
                 stage.set_offline(self.offline);
-                let (unheard_samples, fade) = (stage.latency_samples(), Fade::at(0.0, stage.format.sampling_rate));
+                let unheard_samples =
+                    if matches!(stage.model, Some(Player::Warming(_))) { 0 } else { stage.latency_samples() };
+                let fade = Fade::at(0.0, stage.format.sampling_rate);
                 self.change = Some(Change { stage, unheard_samples, fade });
             } else {
                 self.waiting = Some(stage);
@@ -324,6 +373,7 @@ impl Player {
         match self {
             Self::Here(model) => model.latency_samples(),
             Self::Elsewhere(worker) => worker.latency_samples(),
+            Self::Warming(warming) => warming.latency_samples(),
         }
     }
 
@@ -331,6 +381,7 @@ impl Player {
         match self {
             Self::Here(model) => model.tail_samples(),
             Self::Elsewhere(worker) => worker.tail_samples(),
+            Self::Warming(warming) => warming.tail_samples(),
         }
     }
 
@@ -338,6 +389,7 @@ impl Player {
         match self {
             Self::Here(model) => model.reset(),
             Self::Elsewhere(worker) => worker.reset(),
+            Self::Warming(warming) => warming.reset(),
         }
     }
 
@@ -352,7 +404,56 @@ impl Player {
         match self {
             Self::Here(model) => model.process(input, output, frames, hands, telemetry),
             Self::Elsewhere(worker) => worker.process(input, output, frames, hands, telemetry),
+            Self::Warming(warming) => warming.process(input, output, frames, hands, telemetry),
         }
+    }
+}
+
+/// The last moments of a signal, to be played backwards: at the turn there is no click.
+#[derive(Debug)]
+struct Echo {
+    /// Rings, one for each channel.
+    last: Vec<Vec<f32>>,
+    at: usize,
+    /// Samples since the turn.
+    since: Option<usize>,
+}
+
+impl Echo {
+    fn new(format: Format) -> Self {
+        let length = (ECHO_SECONDS * format.sampling_rate as f32) as usize;
+        Self { last: vec![vec![0.0; length.max(1)]; format.outputs], at: 0, since: None }
+    }
+
+    fn reset(&mut self) {
+        self.last.iter_mut().for_each(|last| last.fill(0.0));
+    }
+
+    fn start(&mut self) {
+        self.since = self.since.or(Some(0));
+    }
+
+    fn sounds(&self) -> bool {
+        self.since.is_some()
+    }
+
+    fn record(&mut self, signal: &[Vec<f32>], frames: usize) {
+        let length = self.last[0].len();
+        for (last, signal) in self.last.iter_mut().zip(signal) {
+            signal[..frames].iter().enumerate().for_each(|(i, x)| last[(self.at + i) % length] = *x);
+        }
+        self.at = (self.at + frames) % length;
+    }
+
+    fn play(&mut self, signal: &mut [Vec<f32>], frames: usize) {
+        let (length, since) = (self.last[0].len(), self.since.unwrap_or(0));
+        for i in 0..frames {
+            let place = (since + i) % (2 * length);
+            let back = if place < length { place } else { 2 * length - 1 - place };
+            let from = (self.at + 2 * length - 1 - back) % length;
+            self.last.iter().zip(&mut *signal).for_each(|(last, signal)| signal[i] = last[from]);
+        }
+        self.since = Some(since + frames);
     }
 }
 

@@ -21,6 +21,7 @@ pub mod resample;
 pub mod telemetry;
 #[cfg(test)]
 mod test_models;
+pub mod warming;
 pub mod worker;
 
 use std::sync::Arc;

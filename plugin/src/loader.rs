@@ -15,6 +15,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::audio::{Exchange, Setup, Stage};
 use crate::hosted::{Format, LoadedModel};
+use crate::notes::Notes;
 use crate::params::{Latency, Mode, RunnelParams};
 
 /// How often the thread looks around.
@@ -131,7 +132,7 @@ impl Loader {
         shelf.host = Some((format, most_frames));
         self.read_model(&mut shelf);
         let setup = self.setup(format, most_frames);
-        self.make_stage(&mut shelf, setup)
+        self.make_stage(&mut shelf, setup, Stage::new)
     }
 
     /// Makes the thread look around at once. Not for the audio thread.
@@ -171,7 +172,11 @@ impl Loader {
         self.read_model(&mut shelf);
         let (format, most_frames) = shelf.host?;
         let setup = self.setup(format, most_frames);
-        (shelf.handed != Some((shelf.model_serial, setup))).then(|| self.make_stage(&mut shelf, setup))
+        let params = self.params.clone();
+        let warming = |serial, setup, model: Option<&LoadedModel>| {
+            Stage::warming(serial, setup, model, move || params.hands(&Notes::default()))
+        };
+        (shelf.handed != Some((shelf.model_serial, setup))).then(|| self.make_stage(&mut shelf, setup, warming))
     }
 
     /// How a stage plays its model, by the parameters.
@@ -180,11 +185,16 @@ impl Loader {
         Setup { format, channels: self.params.channels.value(), own_thread }
     }
 
-    fn make_stage(&self, shelf: &mut Shelf, setup: Setup) -> Box<Stage> {
+    fn make_stage(
+        &self,
+        shelf: &mut Shelf,
+        setup: Setup,
+        new: impl FnOnce(u64, Setup, Option<&LoadedModel>) -> Stage,
+    ) -> Box<Stage> {
         shelf.stage_serial += 1;
         shelf.handed = Some((shelf.model_serial, setup));
         let format = setup.format;
-        let stage = Box::new(Stage::new(shelf.stage_serial, setup, shelf.model.as_deref()));
+        let stage = Box::new(new(shelf.stage_serial, setup, shelf.model.as_deref()));
         self.tell(|status| {
             if let Some(facts) = &mut status.playing {
                 (facts.format, facts.latency_samples) = (Some(format), stage.latency_samples());

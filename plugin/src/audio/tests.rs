@@ -421,3 +421,44 @@ fn a_thread_of_its_own_plays_the_same_later() {
         rig.path.reset();
     }
 }
+
+/// Plays 60 blocks of 512 samples at the pace of the clock, after a change to `model`; every block's output.
+fn change_while_playing(rig: &mut Rig, stage: Stage, input: &[Vec<f32>], most: usize) -> Vec<Vec<f32>> {
+    rig.outgoing.push(Box::new(stage)).unwrap();
+    let mut heard = vec![vec![]; input.len()];
+    for at in (0..most).step_by(512) {
+        let block: Vec<_> = input.iter().map(|c| c[at..at + 512].to_vec()).collect();
+        rig.play(&block, &[64]).into_iter().zip(&mut heard).for_each(|(out, heard)| heard.extend(out));
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    heard
+}
+
+#[test]
+fn a_warmed_model_takes_over_without_a_click_and_plays_the_same() {
+    let model = autoencoder(Mode::Forward, Latency::Balanced);
+    let input = [sine(100.0, MONO, 40 * 512)];
+    let mut rig = Rig::playing(MONO, &lookahead(500, 1, 48_000));
+    let stage = Stage::warming(2, Setup::plain(MONO), Some(&model), Hands::default);
+    let heard = change_while_playing(&mut rig, stage, &input, 40 * 512).remove(0);
+    assert!(rig.returned.pop().is_ok(), "the old stage comes back");
+    let whole = Rig::playing(MONO, &model).play(&input, &[64]).remove(0);
+    assert!(heard[30 * 512..] == whole[30 * 512..], "it heard all that was played");
+    assert!(steepest(&heard) <= 1.5 * steepest(&input[0]).max(steepest(&whole)));
+}
+
+#[test]
+fn a_warming_thread_that_cannot_keep_up_is_not_waited_for() {
+    // Blocks come faster than time passes: seconds of sound at once.
+    let model = autoencoder(Mode::Forward, Latency::Balanced);
+    let mut rig = Rig::playing(MONO, &lookahead(500, 1, 48_000));
+    rig.outgoing.push(Box::new(Stage::warming(2, Setup::plain(MONO), Some(&model), Hands::default))).unwrap();
+    let input = [noise(8 * 48_000, 1)];
+    for _ in 0..200 {
+        rig.play(&input, &[4096]);
+        if rig.returned.pop().is_ok() {
+            return;
+        }
+    }
+    panic!("the new model never plays");
+}
