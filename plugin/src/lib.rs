@@ -10,9 +10,12 @@ mod clap_tests;
 pub mod delay;
 #[cfg(feature = "editor")]
 pub mod editor;
+pub mod folders;
 pub mod host;
 pub mod hosted;
+pub mod library;
 pub mod loader;
+pub mod model_file;
 pub mod params;
 pub mod resample;
 pub mod telemetry;
