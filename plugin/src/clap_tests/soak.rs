@@ -18,6 +18,8 @@ const MOST_FRAMES: usize = 8192;
 const RATES: [u32; 6] = [48_000, 44_100, 96_000, 22_050, 192_000, 88_200];
 /// Seconds of audio between two models.
 const SWAP_SECONDS: f64 = 5.0;
+/// Times faster than real time while a model comes.
+const MOST_SPEED: f64 = 4.0;
 /// Longer than any smoothing or fade.
 const SETTLING_SECONDS: f64 = 0.2;
 
@@ -33,10 +35,10 @@ fn soak() {
     assert!(!models.is_empty(), "RUNNEL_SOAK_MODELS names no model");
     let mut soak = Soak::new();
     for round in 0.. {
+        let until = soak.seconds + SWAP_SECONDS;
         soak.swap(&models[round % models.len()]);
         soak.wait_for_latency();
         soak.check_latency();
-        let until = soak.seconds + SWAP_SECONDS;
         while soak.seconds < until.min(seconds) {
             soak.play_for(0.5, false);
         }
@@ -45,7 +47,7 @@ fn soak() {
             soak.change_rate(RATES[at]);
             soak.check_latency();
         }
-        if soak.seconds >= seconds {
+        if soak.seconds >= seconds && round > 0 {
             break;
         }
     }
@@ -118,26 +120,18 @@ impl Soak {
         json["fields"]["model-path"] = Value::String(serde_json::to_string(model).unwrap());
         let json = serde_json::to_vec(&json).unwrap();
         self.rig.load(&[&(json.len() as u64).to_le_bytes()[..], &json].concat());
-        let came = AtomicBool::new(false);
-        let audio = self.rig.audio.take().unwrap();
-        let player = Player { random: self.random.fork(), parameters: &self.parameters, rate: self.rate };
-        let rig = &mut self.rig;
-        let (audio, played) = std::thread::scope(|scope| {
-            let playing = scope.spawn(|| player.play(audio, Hands::Wild, true, |_| !came.load(Ordering::Acquire)));
-            let start = Instant::now();
+        let (start, mut came) = (Instant::now(), None::<Instant>);
+        let playing = AtomicBool::new(true);
+        let until = |rig: &mut Rig| {
             // A model that was read is known by its contents.
-            while !super::json(&rig.state())["fields"]["model-path"].as_str().unwrap().contains("hash") {
-                if start.elapsed() > Duration::from_secs(120) {
-                    came.store(true, Ordering::Release);
-                    panic!("{model} does not come");
-                }
-                std::thread::sleep(Duration::from_millis(5));
+            if came.is_none() && super::json(&rig.state())["fields"]["model-path"].as_str().unwrap().contains("hash") {
+                came = Some(Instant::now());
             }
-            std::thread::sleep(Duration::from_millis(300));
-            came.store(true, Ordering::Release);
-            playing.join().unwrap()
-        });
-        self.rig.audio = Some(audio);
+            let enough = came.is_some_and(|at| at.elapsed() > Duration::from_millis(300));
+            playing.store(!enough && start.elapsed() < Duration::from_secs(120), Ordering::Release);
+        };
+        let played = self.play(Hands::Wild, true, |_| playing.load(Ordering::Acquire), until);
+        assert!(came.is_some(), "{model} does not come");
         self.count(played);
     }
 
@@ -171,7 +165,7 @@ impl Soak {
         let latency = self.rig.latency();
         let settled = latency + (SETTLING_SECONDS * f64::from(self.rate)) as usize;
         let frames = settled + latency + self.rate as usize / 4;
-        let played = self.play(Hands::Dry, false, |at| at < frames);
+        let played = self.play(Hands::Dry, false, |at| at < frames, |_| {});
         for (channel, (input, output)) in played.input.iter().zip(&played.output).enumerate() {
             for at in settled..frames {
                 let (x, y) = (input[at - latency], output[at]);
@@ -184,15 +178,30 @@ impl Soak {
 
     fn play_for(&mut self, seconds: f64, swapping: bool) {
         let frames = (seconds * f64::from(self.rate)) as usize;
-        let played = self.play(Hands::Wild, swapping, |at| at < frames);
+        let played = self.play(Hands::Wild, swapping, |at| at < frames, |_| {});
         self.count(played);
     }
 
-    fn play(&mut self, hands: Hands, swapping: bool, go_on: impl Fn(usize) -> bool + Send) -> Played {
+    /// Plays while `go_on`; meanwhile the main thread does what a host's does, and `main`.
+    fn play(
+        &mut self,
+        hands: Hands,
+        swapping: bool,
+        go_on: impl Fn(usize) -> bool + Send,
+        mut main: impl FnMut(&mut Rig),
+    ) -> Played {
         let audio = self.rig.audio.take().unwrap();
         let player = Player { random: self.random.fork(), parameters: &self.parameters, rate: self.rate };
-        let (audio, played) =
-            std::thread::scope(|scope| scope.spawn(|| player.play(audio, hands, swapping, go_on)).join().unwrap());
+        let rig = &mut self.rig;
+        let (audio, played) = std::thread::scope(|scope| {
+            let playing = scope.spawn(|| player.play(audio, hands, swapping, go_on));
+            while !playing.is_finished() {
+                rig.instance.call_on_main_thread_callback();
+                main(rig);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            playing.join().unwrap()
+        });
         self.rig.audio = Some(audio);
         played
     }
@@ -255,7 +264,12 @@ impl Player<'_> {
         let (mut input_ports, mut output_ports) = (AudioPorts::with_capacity(2, 1), AudioPorts::with_capacity(2, 1));
         let mut played = Played::default();
         let mut events = EventBuffer::new();
+        let begin = Instant::now();
         while go_on(played.frames) {
+            // No faster than a host that has the loader's time to bridge.
+            while swapping && played.frames as f64 > MOST_SPEED * f64::from(self.rate) * begin.elapsed().as_secs_f64() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             let frames = self.block();
             let mut input = [0; 2].map(|_| (0..frames).map(|_| self.random.sample()).collect::<Vec<_>>());
             let mut output = [0; 2].map(|_| vec![f32::NAN; frames]);
@@ -264,7 +278,7 @@ impl Player<'_> {
             self.turn_knobs(hands, played.frames == 0, &mut events);
             let inputs = input_ports.with_input_buffers([AudioPortBuffer {
                 latency: 0,
-                channels: AudioPortBufferType::f32_input_only(input.iter_mut().map(|c| InputChannel::variable(c))),
+                channels: AudioPortBufferType::f32_input_only(input.iter_mut().map(InputChannel::variable)),
             }]);
             let mut outputs = output_ports.with_output_buffers([AudioPortBuffer {
                 latency: 0,
