@@ -57,10 +57,18 @@ impl Loader {
             Err(phase) => {
                 shelf.marker = None;
                 shelf.missed = match &phase {
-                    Phase::Missing { .. } => wish.reference.known.map(|known| known.contents),
+                    Phase::Missing { .. } => wish.reference.known.as_ref().map(|known| known.contents.clone()),
                     _ => missed,
                 };
-                self.params.model_path.refuse(wish.generation);
+                match &phase {
+                    // Whoever asks for it by what the window shows means the file that was found.
+                    Phase::Held { path } => {
+                        let path = path.to_string_lossy().into_owned();
+                        let reference = ModelReference { path, ..wish.reference };
+                        self.params.model_path.settle(wish.generation, reference);
+                    }
+                    _ => self.params.model_path.refuse(wish.generation),
+                }
                 self.tell(|status| status.phase = phase);
                 return;
             }
