@@ -16,7 +16,7 @@ pub mod script;
 mod tensor;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use error::ImportError;
 use locate::Source;
@@ -92,4 +92,15 @@ pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
         Source::Run { name, checkpoint, config } => rave::from_run(&name, &checkpoint, &config, options),
         Source::Export { name, path } => rave::from_export(&name, &path, options),
     }
+}
+
+/// The files that [`open`] reads for `path`, the checkpoint first.
+///
+/// # Errors
+/// When `path` leads to no checkpoint; the message says what was found, and the cure.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    Ok(match locate::locate(path)? {
+        Source::Run { checkpoint, config, .. } => vec![checkpoint, config],
+        Source::Export { path, .. } => vec![path],
+    })
 }

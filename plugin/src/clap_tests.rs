@@ -1,5 +1,7 @@
 //! The plugin in a CLAP host: state, latency, and models that come while it runs. Allocations in `process` abort here.
 
+mod soak;
+
 use std::io::Cursor;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -64,8 +66,15 @@ impl Rig {
     }
 
     fn activate(&mut self) {
-        let configuration =
-            PluginAudioConfiguration { sample_rate: 48_000.0, min_frames_count: 1, max_frames_count: 4096 };
+        self.activate_at(48_000, 4096);
+    }
+
+    fn activate_at(&mut self, sampling_rate: u32, most_frames: usize) {
+        let configuration = PluginAudioConfiguration {
+            sample_rate: sampling_rate.into(),
+            min_frames_count: 1,
+            max_frames_count: most_frames as u32,
+        };
         self.audio = Some(self.instance.activate(|_, _| (), configuration).unwrap());
     }
 
@@ -193,7 +202,12 @@ fn a_project_opens_with_its_model() {
     assert_eq!(rig.latency(), 700);
     let heard = rig.impulse(&[1, 7, 64, 441, 4096, 13, 512]);
     assert_eq!((peak(&heard), heard[800]), (800, 1.0));
-    assert_eq!(json(&rig.state()), json(&state), "the same state comes back");
+    let (again, mut state) = (json(&rig.state()), json(&state));
+    let reference: Value = serde_json::from_str(again["fields"]["model-path"].as_str().unwrap()).unwrap();
+    assert_eq!(reference["path"], file.path());
+    assert!(reference["hash"].is_string(), "the contents are known from now on");
+    state["fields"]["model-path"] = again["fields"]["model-path"].clone();
+    assert_eq!(again, state, "the same state comes back");
 }
 
 #[test]

@@ -103,15 +103,18 @@ impl EditorApp {
         }
         match &status.phase {
             Phase::Settled => {}
-            Phase::Loading(path) => {
+            Phase::Loading { .. } => {
                 ui.horizontal(|ui| {
                     ui.spinner();
-                    ui.label(format!("Loading {path}"));
+                    ui.label(status.phase.to_string());
                 });
             }
-            Phase::Refused(reason) => {
-                ui.label(RichText::new(format!("Not loaded: {reason}")).color(REFUSED));
+            trouble => {
+                ui.label(RichText::new(trouble.to_string()).color(REFUSED));
             }
+        }
+        if let Some(note) = &status.note {
+            ui.label(note);
         }
     }
 

@@ -11,43 +11,109 @@
 //! Denormals are taken care of by halves: results are flushed, operands are not. The audio path lets none in.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nice_plug::params::persist::PersistentField;
 use nice_plug::prelude::{Plugin, PluginApi, ProcessContext};
 
-/// The path of the model a user chose, kept in the host's state; empty for none.
+use crate::model_file::ModelReference;
+
+/// The model a person or a project asks for, kept in the host's state; empty for none.
 #[derive(Debug, Default)]
 pub struct ModelPath {
-    path: Mutex<String>,
+    choice: Mutex<Choice>,
     generation: AtomicU64,
 }
 
+/// A wish for a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wish {
+    /// Counts wishes.
+    pub generation: u64,
+    /// The model.
+    pub reference: ModelReference,
+    /// Who wishes it.
+    pub by: Wisher,
+}
+
+/// Who wishes for a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wisher {
+    /// A person, who has just said so.
+    #[default]
+    Person,
+    /// A project or preset that was opened.
+    State,
+}
+
+#[derive(Debug, Default)]
+struct Choice {
+    /// What the window shows.
+    text: String,
+    /// What the state keeps.
+    kept: ModelReference,
+    /// What the state falls back to when `kept` is refused.
+    good: ModelReference,
+    by: Wisher,
+}
+
 impl ModelPath {
-    /// How often the path was set. Loads the value before [`Self::text`] is asked, so that no change is missed.
+    /// How often a model was wished for. Loads the value before [`Self::text`] is asked, so that no change is missed.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// The path.
+    /// The path, as it was entered or found.
     pub fn text(&self) -> String {
-        self.path.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.choice().text.clone()
+    }
+
+    /// The latest wish.
+    pub fn wish(&self) -> Wish {
+        let choice = self.choice();
+        Wish { generation: self.generation(), reference: choice.kept.clone(), by: choice.by }
     }
 
     /// Chooses another model, or the same one again.
     pub fn choose(&self, path: String) {
-        *self.path.lock().unwrap_or_else(PoisonError::into_inner) = path;
+        let mut choice = self.choice();
+        choice.kept = ModelReference::at(path.as_str());
+        (choice.text, choice.by) = (path, Wisher::Person);
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The wish of this generation came true, as this model.
+    pub fn settle(&self, generation: u64, reference: ModelReference) {
+        let mut choice = self.choice();
+        if generation == self.generation() {
+            choice.text.clone_from(&reference.path);
+            choice.good.clone_from(&reference);
+            choice.kept = reference;
+        }
+    }
+
+    /// The wish of this generation did not come true: the state keeps what it kept before, if anything.
+    pub fn refuse(&self, generation: u64) {
+        let mut choice = self.choice();
+        if generation == self.generation() && !choice.good.is_empty() {
+            choice.kept = choice.good.clone();
+        }
+    }
+
+    fn choice(&self) -> MutexGuard<'_, Choice> {
+        self.choice.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl PersistentField<'_, String> for ModelPath {
-    fn set(&self, path: String) {
-        self.choose(path);
+impl PersistentField<'_, ModelReference> for ModelPath {
+    fn set(&self, reference: ModelReference) {
+        let mut choice = self.choice();
+        *choice = Choice { text: reference.path.clone(), good: reference.clone(), kept: reference, by: Wisher::State };
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
-    fn map<F: Fn(&String) -> R, R>(&self, f: F) -> R {
-        f(&self.path.lock().unwrap_or_else(PoisonError::into_inner))
+    fn map<F: Fn(&ModelReference) -> R, R>(&self, f: F) -> R {
+        f(&self.choice().kept)
     }
 }
 

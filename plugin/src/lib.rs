@@ -11,10 +11,13 @@ pub mod delay;
 pub mod dynamics;
 #[cfg(feature = "editor")]
 pub mod editor;
+pub mod folders;
 pub mod hands;
 pub mod host;
 pub mod hosted;
+pub mod library;
 pub mod loader;
+pub mod model_file;
 pub mod notes;
 pub mod params;
 pub mod resample;

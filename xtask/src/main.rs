@@ -8,6 +8,7 @@ mod chart;
 mod convert;
 mod cpu_clock;
 mod demo;
+mod dist;
 mod input;
 mod inspect;
 mod model;
@@ -21,6 +22,7 @@ mod spectrogram;
 mod streaming;
 mod synth;
 mod train_demo;
+mod validate;
 mod verify;
 
 use std::process::ExitCode;
@@ -42,6 +44,8 @@ Start here:
   cargo xtask verify drums.runnel           prove that the stream equals the trained model
   cargo xtask bench drums.runnel            what it costs, call by call
   cargo xtask bundle --release              build the VST3 and CLAP plugin
+  cargo xtask validate                      try the plugin in hosts
+  cargo xtask dist                          zip it for others
 
 `cargo xtask COMMAND --help` explains each command and its files."
 )]
@@ -58,6 +62,8 @@ enum Command {
     Render(render::Arguments),
     Bench(bench::Arguments),
     Bundle(bundle::Arguments),
+    Dist(dist::Arguments),
+    Validate(validate::Arguments),
     TrainDemo(train_demo::Arguments),
 }
 
@@ -69,6 +75,8 @@ fn main() -> ExitCode {
         Command::Render(arguments) => render::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Bundle(arguments) => bundle::run(&arguments),
+        Command::Dist(arguments) => dist::run(&arguments),
+        Command::Validate(arguments) => validate::run(&arguments),
         Command::TrainDemo(arguments) => train_demo::run(&arguments),
     };
     match result {
