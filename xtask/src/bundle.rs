@@ -47,9 +47,7 @@ pub(crate) fn bundle(release: bool, universal: bool, cargo: &[String]) -> Result
     }
     let packages = [PACKAGE.to_owned()];
     if universal {
-        if !cfg!(target_os = "macos") {
-            bail!("cannot build for both kinds of Mac: that needs a Mac's linker; leave out --universal");
-        }
+        require_mac()?;
         for target in UNIVERSAL {
             let cargo = [&cargo[..], &[format!("--target={target}")]].concat();
             nice_plug_xtask::build(&packages, &cargo)?;
@@ -59,6 +57,14 @@ pub(crate) fn bundle(release: bool, universal: bool, cargo: &[String]) -> Result
     }
     nice_plug_xtask::bundle(&target_folder()?, PACKAGE, &cargo, universal)?;
     bundled_folder()
+}
+
+/// Refuses what only a Mac can make.
+pub(crate) fn require_mac() -> Result<()> {
+    if !cfg!(target_os = "macos") {
+        bail!("cannot build for both kinds of Mac: that needs a Mac's linker; leave out --universal");
+    }
+    Ok(())
 }
 
 /// Where bundles lie.

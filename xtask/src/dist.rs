@@ -10,7 +10,7 @@ use clap::Args;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use crate::bundle::{bundle, bundled_folder, enter_workspace, target_folder};
+use crate::bundle::{bundle, bundled_folder, enter_workspace, require_mac, target_folder};
 use crate::output::Output;
 use crate::report;
 
@@ -44,6 +44,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if arguments.universal {
+        require_mac()?;
+    }
     // As the user means it, before the folder changes.
     let output = arguments.output.as_deref().map(std::path::absolute).transpose()?;
     let bundled = if arguments.no_build {

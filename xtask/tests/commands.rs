@@ -454,3 +454,11 @@ fn wrong_usage_exits_with_2() {
         assert_eq!(output.status.code(), Some(2), "{line}: {}", texts(&output).1);
     }
 }
+
+#[cfg(not(target_os = "macos"))]
+#[test]
+fn only_a_mac_builds_for_both_kinds_of_mac() {
+    let bench = Bench::new();
+    bench.refuses("dist --universal --no-build", &["needs a Mac", "leave out --universal"]);
+    bench.refuses("validate --bundle nowhere", &["nowhere", "does not exist"]);
+}

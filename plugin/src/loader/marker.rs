@@ -92,6 +92,9 @@ fn now() -> u128 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
     use super::*;
     use crate::folders::TestFolder;
 
@@ -115,6 +118,39 @@ mod tests {
         markers.forgive(&this);
         assert!(!markers.is_left_behind(&this));
         assert!(mine.path.exists(), "the one in use stays");
+    }
+
+    /// Another process marks, waits, and ends as crashes do; it is this test again, told so by a variable.
+    #[test]
+    fn a_process_that_ends_leaves_its_mark() {
+        const VARIABLE: &str = "RUNNEL_TEST_MARKER_HOME";
+        let contents = Contents { size: 1, hash: "0a".into() };
+        if let Some(home) = std::env::var_os(VARIABLE) {
+            let marker = Markers::new(&Folders::below(home.into())).set(&contents);
+            println!("\nmarked: {}", marker.is_some());
+            let _ = std::io::stdin().read_line(&mut String::new());
+            std::process::abort();
+        }
+        let folder = TestFolder::new("markers-process");
+        let markers = Markers::new(&Folders::below(folder.0.clone()));
+        let name = std::thread::current().name().unwrap().to_owned();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &name, "--nocapture"])
+            .env(VARIABLE, &folder.0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let marked = lines.map_while(Result::ok).find(|line| line.starts_with("marked"));
+        assert_eq!(marked.as_deref(), Some("marked: true"));
+        assert!(!markers.is_left_behind(&contents), "it still reads");
+        drop(child.stdin.take());
+        assert!(!child.wait().unwrap().success());
+        assert!(markers.is_left_behind(&contents));
+        markers.forgive(&contents);
+        assert!(!markers.is_left_behind(&contents));
     }
 
     #[test]
