@@ -11,16 +11,23 @@
 //! Denormals are taken care of by halves: results are flushed, operands are not. The audio path lets none in.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nice_plug::params::persist::PersistentField;
 use nice_plug::prelude::{Plugin, PluginApi, ProcessContext};
 
-use crate::model_file::ModelReference;
+use crate::model_file::{Known, ModelReference};
 
-/// The model a person or a project asks for, kept in the host's state; empty for none.
+/// The model a person or a project asks for; its path is kept in the host's state, empty for none.
+#[derive(Clone, Debug, Default)]
+pub struct ModelPath(Arc<Desired>);
+
+/// What the host's state keeps of the model beside its path: by what it is found where the path leads nowhere.
+#[derive(Debug)]
+pub struct ModelKnown(ModelPath);
+
 #[derive(Debug, Default)]
-pub struct ModelPath {
+struct Desired {
     choice: Mutex<Choice>,
     generation: AtomicU64,
 }
@@ -55,12 +62,19 @@ struct Choice {
     /// What the state falls back to when `kept` is refused.
     good: ModelReference,
     by: Wisher,
+    /// What a state that is being read says of a path that it has not named yet.
+    ahead: Option<Known>,
 }
 
 impl ModelPath {
+    /// The rest of what the state keeps.
+    pub fn known(&self) -> ModelKnown {
+        ModelKnown(self.clone())
+    }
+
     /// How often a model was wished for. Loads the value before [`Self::text`] is asked, so that no change is missed.
     pub fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
+        self.0.generation.load(Ordering::Acquire)
     }
 
     /// The path, as it was entered or found.
@@ -79,7 +93,7 @@ impl ModelPath {
         let mut choice = self.choice();
         choice.kept = ModelReference::at(path.as_str());
         (choice.text, choice.by) = (path, Wisher::Person);
-        self.generation.fetch_add(1, Ordering::Release);
+        self.0.generation.fetch_add(1, Ordering::Release);
     }
 
     /// The wish of this generation came true, as this model.
@@ -100,20 +114,45 @@ impl ModelPath {
         }
     }
 
+    /// A state asks for this model.
+    fn restore(&self, choice: &mut Choice, reference: ModelReference) {
+        let (text, good) = (reference.path.clone(), reference.clone());
+        *choice = Choice { text, good, kept: reference, by: Wisher::State, ahead: None };
+        self.0.generation.fetch_add(1, Ordering::Release);
+    }
+
     fn choice(&self) -> MutexGuard<'_, Choice> {
-        self.choice.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.choice.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl PersistentField<'_, ModelReference> for ModelPath {
-    fn set(&self, reference: ModelReference) {
+impl PersistentField<'_, String> for ModelPath {
+    fn set(&self, path: String) {
         let mut choice = self.choice();
-        *choice = Choice { text: reference.path.clone(), good: reference.clone(), kept: reference, by: Wisher::State };
-        self.generation.fetch_add(1, Ordering::Release);
+        let known = choice.ahead.take().filter(|known| known.is_of(&path));
+        self.restore(&mut choice, ModelReference { path, known });
     }
 
-    fn map<F: Fn(&ModelReference) -> R, R>(&self, f: F) -> R {
-        f(&self.choice().kept)
+    fn map<F: Fn(&String) -> R, R>(&self, f: F) -> R {
+        f(&self.choice().kept.path)
+    }
+}
+
+/// A state's fields come in any order: what is known of a path may come before it.
+impl PersistentField<'_, Option<Known>> for ModelKnown {
+    fn set(&self, known: Option<Known>) {
+        let mut choice = self.0.choice();
+        let path = choice.kept.path.clone();
+        match known {
+            Some(known) if choice.by == Wisher::State && known.is_of(&path) => {
+                self.0.restore(&mut choice, ModelReference { path, known: Some(known) });
+            }
+            known => choice.ahead = known,
+        }
+    }
+
+    fn map<F: Fn(&Option<Known>) -> R, R>(&self, f: F) -> R {
+        f(&self.0.choice().kept.known)
     }
 }
 

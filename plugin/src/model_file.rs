@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::folders::Folders;
 
 /// A model as a project remembers it. Empty for none.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(from = "Stored", into = "Stored")]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelReference {
     /// Where it was last.
     pub path: String,
@@ -52,23 +51,18 @@ pub enum Found {
     Nowhere(Vec<PathBuf>),
 }
 
-/// Two forms: the plain path of early projects, and everything.
-#[derive(Deserialize, Serialize)]
-#[serde(untagged)]
-enum Stored {
-    Path(String),
-    Whole {
-        path: String,
-        #[serde(flatten)]
-        known: Option<Known>,
-    },
-}
-
 /// Most bytes of a path that is looked for.
 pub const LONGEST_PATH: usize = 1 << 15;
 /// Most bytes of a model's file, and characters of a name that are shown.
 const MOST_BYTES: u64 = 1 << 33;
 const LONGEST_NAME: usize = 120;
+
+impl Known {
+    /// Whether a file at `path` has its name.
+    pub fn is_of(&self, path: &str) -> bool {
+        last_part(path) == self.name
+    }
+}
 
 impl ModelReference {
     /// The model at `path`, of which nothing is known yet.
@@ -242,24 +236,6 @@ impl Hash {
     }
 }
 
-impl From<Stored> for ModelReference {
-    fn from(stored: Stored) -> Self {
-        match stored {
-            Stored::Path(path) => Self { path, known: None },
-            Stored::Whole { path, known } => Self { path, known },
-        }
-    }
-}
-
-impl From<ModelReference> for Stored {
-    fn from(ModelReference { path, known }: ModelReference) -> Self {
-        match known {
-            None => Self::Path(path),
-            known => Self::Whole { path, known },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use runnel::format;
@@ -275,34 +251,24 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_are_read() {
-        let plain = ModelReference::at("/models/ä “b”.runnel");
-        let json = serde_json::to_string(&plain).unwrap();
-        assert_eq!(json, "\"/models/ä “b”.runnel\"");
-        assert_eq!(serde_json::from_str::<ModelReference>(&json).unwrap(), plain);
+    fn what_is_known_is_kept_as_text() {
         let folders = Folders::below("/home/me".into());
         let contents = Contents { size: 7, hash: "00ff".into() };
         let whole = ModelReference::known(Path::new("/home/me/models/x/ä.runnel"), contents, &folders);
-        let json = serde_json::to_value(&whole).unwrap();
+        let json = serde_json::to_value(&whole.known).unwrap();
         assert_eq!(
             json,
             serde_json::json!({
-                "path": "/home/me/models/x/ä.runnel", "in_home": "models/x/ä.runnel", "in_library": "x/ä.runnel",
-                "name": "ä.runnel", "size": 7, "hash": "00ff"
+                "in_home": "models/x/ä.runnel", "in_library": "x/ä.runnel", "name": "ä.runnel", "size": 7, "hash": "00ff"
             })
         );
-        assert_eq!(serde_json::from_value::<ModelReference>(json.clone()).unwrap(), whole);
         // From a later version, and one that has lost half of itself.
         let mut later = json.clone();
         later["colour"] = "red".into();
-        assert_eq!(serde_json::from_value::<ModelReference>(later).unwrap(), whole);
+        assert_eq!(serde_json::from_value::<Option<Known>>(later).unwrap(), whole.known);
         let mut less = json;
         less.as_object_mut().unwrap().remove("hash");
-        let less = serde_json::from_value::<ModelReference>(less).unwrap();
-        assert_eq!((less.path, less.known), (whole.path, None));
-        for noise in ["7", "[]", "null", "{\"path\":3}"] {
-            assert!(serde_json::from_str::<ModelReference>(noise).is_err(), "{noise}");
-        }
+        assert!(serde_json::from_value::<Option<Known>>(less).is_err());
     }
 
     #[test]

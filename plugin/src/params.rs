@@ -4,7 +4,7 @@ use nice_plug::prelude::*;
 use runnel::Amounts;
 
 use crate::hands::Hands;
-use crate::host::ModelPath;
+use crate::host::{ModelKnown, ModelPath};
 use crate::notes::Notes;
 
 /// Latent channels that have parameters, whatever the model has; those beyond the model's are inert.
@@ -16,6 +16,9 @@ pub struct RunnelParams {
     /// The model to play.
     #[persist = "model-path"]
     pub model_path: ModelPath,
+    /// By what it is found where the path leads nowhere.
+    #[persist = "model-known"]
+    pub model_known: ModelKnown,
     /// 0 is the input, 1 is the model.
     #[id = "mix"]
     pub mix: FloatParam,
@@ -177,8 +180,10 @@ impl Source {
 
 impl Default for RunnelParams {
     fn default() -> Self {
+        let model_path = ModelPath::default();
         Self {
-            model_path: ModelPath::default(),
+            model_known: model_path.known(),
+            model_path,
             mix: FloatParam::new("Dry/wet", 1.0, FloatRange::Linear { min: 0.0, max: 1.0 })
                 .with_smoother(SmoothingStyle::Linear(20.0))
                 .with_unit(" %")

@@ -120,11 +120,13 @@ impl Soak {
         json["fields"]["model-path"] = Value::String(serde_json::to_string(model).unwrap());
         let json = serde_json::to_vec(&json).unwrap();
         self.rig.load(&[&(json.len() as u64).to_le_bytes()[..], &json].concat());
+        let name = model.rsplit('/').next().unwrap_or(model);
         let (start, mut came) = (Instant::now(), None::<Instant>);
         let playing = AtomicBool::new(true);
         let until = |rig: &mut Rig| {
             // A model that was read is known by its contents.
-            if came.is_none() && super::json(&rig.state())["fields"]["model-path"].as_str().unwrap().contains("hash") {
+            let known = || super::json(&rig.state())["fields"]["model-known"].as_str().unwrap().contains(name);
+            if came.is_none() && known() {
                 came = Some(Instant::now());
             }
             let enough = came.is_some_and(|at| at.elapsed() > Duration::from_millis(300));

@@ -142,7 +142,7 @@ fn a_project_knows_its_model_again_wherever_it_is() {
     assert_eq!(facts.path, rig.folder.0.join("drums.runnel"));
     assert_eq!(facts.receptive_field, (Some(0), 30));
     let state = rig.state();
-    let json: serde_json::Value = serde_json::from_str(&state["model-path"]).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&state["model-known"]).unwrap();
     assert_eq!(json["name"], "drums.runnel");
     let status = rig.open_project(&state);
     assert_eq!((status.phase, status.note), (Phase::Settled, None));
