@@ -9,11 +9,15 @@ pub mod audio;
 mod clap_tests;
 pub mod delay;
 #[cfg(feature = "editor")]
+pub mod dialog;
+#[cfg(feature = "editor")]
 pub mod editor;
 pub mod host;
 pub mod hosted;
 pub mod loader;
 pub mod params;
+#[cfg(feature = "editor")]
+pub mod presets;
 pub mod resample;
 pub mod telemetry;
 #[cfg(test)]

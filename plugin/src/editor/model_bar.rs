@@ -1,0 +1,148 @@
+//! The model: its name and facts, what became of the last one chosen, and the ways to another.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use egui::{Align, Button, Layout, RichText, TextEdit, Ui};
+use nice_plug_egui::RepaintNotifier;
+
+use super::browser::Browser;
+use super::theme;
+use crate::dialog::{self, Step};
+use crate::loader::{Loader, Phase, Status};
+use crate::params::RunnelParams;
+
+/// Models remembered while the window lives.
+const MOST_RECENT: usize = 12;
+
+/// What stands in the bar.
+pub(super) struct ModelBar {
+    params: Arc<RunnelParams>,
+    loader: Arc<Loader>,
+    repaint: RepaintNotifier,
+    /// What stands in the field, and the generation of the path that it was taken from.
+    path: (String, u64),
+    recent: Vec<String>,
+}
+
+impl ModelBar {
+    /// The bar of one instance.
+    pub(super) fn new(params: Arc<RunnelParams>, loader: Arc<Loader>, repaint: RepaintNotifier) -> Self {
+        Self { params, loader, repaint, path: (String::new(), u64::MAX), recent: Vec::new() }
+    }
+
+    /// Loads another model.
+    pub(super) fn choose(&mut self, path: String) {
+        choose(&self.params, &self.loader, path);
+    }
+
+    /// Shows the bar; opens the browser when asked to.
+    pub(super) fn show(&mut self, ui: &mut Ui, status: &Status, browser: &mut Option<Browser>) {
+        self.follow();
+        ui.horizontal(|ui| title(ui, status));
+        ui.add_space(3.0);
+        ui.horizontal(|ui| self.ways(ui, browser));
+    }
+
+    /// Takes up a path that was chosen elsewhere.
+    fn follow(&mut self) {
+        let generation = self.params.model_path.generation();
+        if self.path.1 != generation {
+            self.path = (self.params.model_path.text(), generation);
+            let path = &self.path.0;
+            if !path.is_empty() {
+                self.recent.retain(|other| other != path);
+                self.recent.insert(0, path.clone());
+                self.recent.truncate(MOST_RECENT);
+            }
+        }
+    }
+
+    fn ways(&mut self, ui: &mut Ui, browser: &mut Option<Browser>) {
+        let chosen = !self.path.0.is_empty();
+        for (text, name, step) in
+            [("◀", "Previous model in the folder", Step::Back), ("▶", "Next model in the folder", Step::On)]
+        {
+            let response = ui.add_enabled(chosen, Button::new(text).min_size(egui::vec2(24.0, 22.0)));
+            response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, chosen, name));
+            if response.on_hover_text(name).clicked() {
+                self.step(step);
+            }
+        }
+        if ui.button("Browse…").on_hover_text("Shows the folders and the models in them").clicked() {
+            let here = PathBuf::from(&self.path.0);
+            *browser = if browser.is_some() { None } else { Some(Browser::at(&here, self.repaint.clone())) };
+        }
+        let mut again = None;
+        ui.add_enabled_ui(!self.recent.is_empty(), |ui| {
+            ui.menu_button("Recent ▾", |ui| {
+                for path in &self.recent {
+                    let name = Path::new(path).file_name().map_or(path.as_str().into(), |name| name.to_string_lossy());
+                    if ui.button(name.as_ref()).on_hover_text(path).clicked() {
+                        again = Some(path.clone());
+                        ui.close();
+                    }
+                }
+            });
+        });
+        if let Some(path) = again {
+            self.choose(path);
+        }
+        let field = TextEdit::singleline(&mut self.path.0)
+            .hint_text("or type the path of a model, and press Enter")
+            .desired_width(ui.available_width() - 4.0);
+        let field = ui.add(field);
+        field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Path of the model"));
+        if field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter)) {
+            self.choose(self.path.0.trim().to_owned());
+        }
+    }
+
+    fn step(&self, step: Step) {
+        let (params, loader, repaint) = (self.params.clone(), self.loader.clone(), self.repaint.clone());
+        let here = PathBuf::from(self.params.model_path.text());
+        let work = move || {
+            if let Some(path) = dialog::neighbour(&here, step) {
+                choose(&params, &loader, path.to_string_lossy().into_owned());
+            }
+        };
+        drop(dialog::apart(work, move || repaint.request_repaint()));
+    }
+}
+
+/// What is going on, in a line under the bar, if anything is.
+pub(super) fn notice(ui: &mut Ui, status: &Status) {
+    let (colour, text) = match &status.phase {
+        Phase::Settled => return,
+        Phase::Loading(path) => {
+            ui.spinner();
+            (theme::TEXT, format!("Loading {}", file_name(path)))
+        }
+        Phase::Refused(reason) => {
+            let kept = status.playing.as_ref().map(|facts| format!("  “{}” keeps playing.", facts.name));
+            (theme::ALARM, format!("Not loaded: {reason}.{}", kept.unwrap_or_default()))
+        }
+    };
+    ui.add(egui::Label::new(RichText::new(&text).color(colour)).truncate()).on_hover_text(text);
+}
+
+fn title(ui: &mut Ui, status: &Status) {
+    let (name, facts) = match &status.playing {
+        Some(facts) => (facts.name.as_str(), facts.description.as_str()),
+        None => ("No model", "The input passes unchanged. Browse for a .runnel file, or a RAVE .ts or .ckpt"),
+    };
+    let colour = if status.playing.is_some() { egui::Color32::WHITE } else { theme::DIM };
+    ui.add(egui::Label::new(RichText::new(name).heading().color(colour)));
+    ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+        ui.add(egui::Label::new(RichText::new(facts).color(theme::DIM)).truncate()).on_hover_text(facts);
+    });
+}
+
+fn choose(params: &RunnelParams, loader: &Loader, path: String) {
+    params.model_path.choose(path);
+    loader.wake();
+}
+
+fn file_name(path: &str) -> String {
+    Path::new(path).file_name().map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+}
