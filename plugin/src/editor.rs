@@ -262,3 +262,85 @@ fn within(ui: &mut Ui, rect: Rect, contents: impl FnOnce(&mut Ui)) {
     let builder = UiBuilder::new().id_salt((rect.min.x as i32, rect.min.y as i32)).max_rect(rect).layout(layout);
     ui.scope_builder(builder, contents);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use egui::accesskit::{Action, Role};
+
+    use super::*;
+
+    /// A window without a host: pictures are laid out, nobody sees them.
+    struct Rig {
+        app: EditorApp,
+        context: egui::Context,
+        time: f64,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let params = Arc::new(RunnelParams::default());
+            let (loader, _) = Loader::new(params.clone());
+            let app = EditorApp::new(params, loader, Arc::default(), RepaintNotifier::new());
+            let context = egui::Context::default();
+            theme::dress(&context);
+            context.enable_accesskit();
+            Self { app, context, time: 0.0 }
+        }
+
+        fn picture(&mut self) -> egui::FullOutput {
+            self.time += 0.033;
+            let size = vec2(SIZE.width, SIZE.height);
+            let input = egui::RawInput {
+                screen_rect: Some(Rect::from_min_size(egui::Pos2::ZERO, size)),
+                time: Some(self.time),
+                ..Default::default()
+            };
+            let mut output = self.context.clone().run_ui(input, |ui| self.app.show(ui, &Hand::idle()));
+            output.textures_delta.clear();
+            output
+        }
+
+        /// How long the window sleeps after a picture.
+        fn sleep(&mut self) -> Duration {
+            self.picture().viewport_output[&egui::ViewportId::ROOT].repaint_delay
+        }
+    }
+
+    #[test]
+    fn nothing_is_painted_while_nothing_moves() {
+        let mut rig = Rig::new();
+        let mut rest = || (0..300).any(|_| rig.sleep() == Duration::MAX);
+        assert!(rest(), "a silent window rests");
+        let telemetry = rig.app.telemetry.clone();
+        telemetry.level(End::Input, 0, &[0.9]);
+        telemetry.call(10, 100);
+        assert!(rig.sleep() <= watch::FRAME);
+        assert!(rig.sleep() <= watch::FRAME, "the meter falls");
+        let mut rest = || (0..300).any(|_| rig.sleep() == Duration::MAX);
+        assert!(rest(), "the meter has fallen");
+    }
+
+    #[test]
+    fn whatever_takes_the_focus_has_a_name() {
+        for routing in [false, true] {
+            let mut rig = Rig::new();
+            rig.app.parts.shows_routing = routing;
+            rig.picture();
+            let update = rig.picture().platform_output.accesskit_update.unwrap();
+            let mut named = 0;
+            for (_, node) in &update.nodes {
+                if node.supports_action(Action::Focus) && !matches!(node.role(), Role::Window | Role::ScrollView) {
+                    let by_others = !node.labelled_by().is_empty();
+                    assert!(
+                        node.label().is_some_and(|l| l.len() > 2) || by_others || node.value().is_some(),
+                        "{node:?}"
+                    );
+                    named += 1;
+                }
+            }
+            assert!(named > 25, "{named} controls");
+        }
+    }
+}

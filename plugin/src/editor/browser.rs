@@ -55,7 +55,7 @@ impl Browser {
             ui.spacing_mut().item_spacing.y = 1.0;
             for entry in &self.listing.entries {
                 match entry.size {
-                    None if ui.button(format!("🗀  {}", entry.name)).clicked() => go = Some(entry.path.clone()),
+                    None if ui.button(format!("{} /", entry.name)).clicked() => go = Some(entry.path.clone()),
                     None => {}
                     Some(bytes) => {
                         let text = format!("{}    {}", entry.name, size(bytes));
@@ -83,7 +83,7 @@ impl Browser {
     fn bar(&mut self, ui: &mut Ui, outcome: &mut Outcome) {
         ui.horizontal(|ui| {
             let parent = self.listing.folder.parent().map(Path::to_path_buf);
-            let up = ui.add_enabled(parent.is_some(), egui::Button::new("⬆ Up")).on_hover_text("The folder above");
+            let up = ui.add_enabled(parent.is_some(), egui::Button::new("Up")).on_hover_text("The folder above");
             if let (true, Some(parent)) = (up.clicked(), parent) {
                 self.go(parent);
             }

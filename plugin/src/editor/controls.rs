@@ -184,7 +184,7 @@ fn typed_value(ui: &mut Ui, hand: &Hand, param: &FloatParam, knob: &Response, re
         }
         return false;
     };
-    let field = egui::TextEdit::singleline(&mut text).id(memory.with("field")).align(egui::Align::Center);
+    let field = egui::TextEdit::singleline(&mut text).id(memory.with("field")).align(Align2::CENTER_CENTER);
     let response = ui.put(rect, field);
     response.widget_info(|| WidgetInfo::labeled(Role::TextInput, true, format!("{} value", param.name())));
     if response.lost_focus() {

@@ -53,7 +53,7 @@ fn gauge(ui: &mut Ui, mean: f32, worst: f32, text: &str) {
     let (rect, response) = ui.allocate_exact_size(vec2(110.0, 8.0), Sense::hover());
     response.widget_info(|| WidgetInfo::labeled(Role::Meter, true, text));
     let painter = ui.painter();
-    painter.rect_filled(rect, 4.0, theme::WELL);
+    painter.rect_filled(rect, 4.0, theme::RAISED);
     let at = |share: f32| egui::lerp(rect.x_range(), share.clamp(0.0, 1.0));
     let colour = |share: f32| match share {
         s if s > 1.0 => theme::ALARM,

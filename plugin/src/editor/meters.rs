@@ -65,7 +65,7 @@ impl Meter {
         for mark in MARKS {
             let y = height(body, mark);
             let at = Pos2::new(body.left() + 12.0, y);
-            painter.text(at, Align2::RIGHT_CENTER, format!("{}", -mark), FontId::proportional(8.5), theme::FAINT);
+            painter.text(at, Align2::RIGHT_CENTER, format!("{}", mark.abs()), FontId::proportional(8.5), theme::FAINT);
         }
         for (channel, needle) in self.channels.iter().enumerate() {
             let x = body.left() + 16.0 + channel as f32 * 11.0;

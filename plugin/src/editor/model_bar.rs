@@ -7,7 +7,7 @@ use egui::{Align, Button, Layout, RichText, TextEdit, Ui};
 use nice_plug_egui::RepaintNotifier;
 
 use super::browser::Browser;
-use super::theme;
+use super::theme::{self, Arrow};
 use crate::dialog::{self, Step};
 use crate::loader::{Loader, Phase, Status};
 use crate::params::RunnelParams;
@@ -60,11 +60,13 @@ impl ModelBar {
 
     fn ways(&mut self, ui: &mut Ui, browser: &mut Option<Browser>) {
         let chosen = !self.path.0.is_empty();
-        for (text, name, step) in
-            [("◀", "Previous model in the folder", Step::Back), ("▶", "Next model in the folder", Step::On)]
-        {
-            let response = ui.add_enabled(chosen, Button::new(text).min_size(egui::vec2(24.0, 22.0)));
+        for (arrow, name, step) in [
+            (Arrow::Left, "Previous model in the folder", Step::Back),
+            (Arrow::Right, "Next model in the folder", Step::On),
+        ] {
+            let response = ui.add_enabled(chosen, Button::new("").min_size(egui::vec2(24.0, 22.0)));
             response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, chosen, name));
+            theme::arrow(ui, response.rect.center(), arrow, if chosen { theme::TEXT } else { theme::FAINT });
             if response.on_hover_text(name).clicked() {
                 self.step(step);
             }
@@ -75,7 +77,7 @@ impl ModelBar {
         }
         let mut again = None;
         ui.add_enabled_ui(!self.recent.is_empty(), |ui| {
-            ui.menu_button("Recent ▾", |ui| {
+            let menu = ui.menu_button("Recent     ", |ui| {
                 for path in &self.recent {
                     let name = Path::new(path).file_name().map_or(path.as_str().into(), |name| name.to_string_lossy());
                     if ui.button(name.as_ref()).on_hover_text(path).clicked() {
@@ -84,6 +86,8 @@ impl ModelBar {
                     }
                 }
             });
+            let colour = if self.recent.is_empty() { theme::FAINT } else { theme::TEXT };
+            theme::arrow(ui, menu.response.rect.right_center() - egui::vec2(12.0, 0.0), Arrow::Down, colour);
         });
         if let Some(path) = again {
             self.choose(path);
@@ -120,7 +124,7 @@ pub(super) fn notice(ui: &mut Ui, status: &Status) {
         }
         Phase::Refused(reason) => {
             let kept = status.playing.as_ref().map(|facts| format!("  “{}” keeps playing.", facts.name));
-            (theme::ALARM, format!("Not loaded: {reason}.{}", kept.unwrap_or_default()))
+            (theme::ALARM, format!("Not loaded: {}.{}", reason.trim_end_matches('.'), kept.unwrap_or_default()))
         }
     };
     ui.add(egui::Label::new(RichText::new(&text).color(colour)).truncate()).on_hover_text(text);

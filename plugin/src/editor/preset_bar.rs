@@ -64,9 +64,9 @@ impl PresetBar {
 
     fn menu(&mut self, ui: &mut Ui, params: &RunnelParams, hand: &Hand) -> Option<String> {
         let mut chosen = None;
-        let text = format!("{}  ▾", self.current.0);
+        let text = self.current.0.clone();
         let button = egui::Button::new(text).min_size(egui::vec2(ui.available_width() - 4.0, 24.0)).truncate();
-        let (button, inner) = egui::containers::menu::MenuButton::from_button(button).ui(ui, |ui| {
+        let (button, _) = egui::containers::menu::MenuButton::from_button(button).ui(ui, |ui| {
             ui.set_min_width(200.0);
             ui.label(RichText::new("Factory").small().color(theme::DIM));
             for (name, help) in factory::ALL {
@@ -92,7 +92,9 @@ impl PresetBar {
                 ui.close();
             }
         });
-        if button.clicked() || inner.is_none() && button.hovered() {
+        let at = button.rect.right_center() - egui::vec2(14.0, 0.0);
+        theme::arrow(ui, at, theme::Arrow::Down, theme::TEXT);
+        if button.clicked() {
             self.names = self.store.names();
         }
         chosen.and_then(|(name, own)| self.load(params, hand, name, own))
@@ -157,7 +159,7 @@ impl PresetBar {
                 }
             }
         }
-        let copy = ["A → B", "B → A"][self.side];
+        let copy = ["Copy to B", "Copy to A"][self.side];
         if ui.button(copy).on_hover_text("Copies these settings to the other side").clicked() {
             self.other = Some(Settings::capture(params));
         }

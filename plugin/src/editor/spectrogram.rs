@@ -95,11 +95,19 @@ fn marks(ui: &Ui, area: Rect, rate: f32, name: &str) {
         if frequency < top(rate) {
             let share = (frequency / FREQUENCIES[0]).ln() / (top(rate) / FREQUENCIES[0]).ln();
             let at = Pos2::new(area.right() - 4.0, egui::lerp(area.bottom()..=area.top(), share));
-            ui.painter().text(at, Align2::RIGHT_CENTER, label, small.clone(), theme::DIM);
+            shaded(ui, at, Align2::RIGHT_CENTER, label, small.clone());
         }
     }
     let at = area.left_top() + egui::vec2(6.0, 4.0);
-    ui.painter().text(at, Align2::LEFT_TOP, name, FontId::proportional(10.5), theme::TEXT);
+    shaded(ui, at, Align2::LEFT_TOP, name, FontId::proportional(10.5));
+}
+
+/// Text that is read on anything.
+fn shaded(ui: &Ui, at: Pos2, anchor: Align2, text: &str, font: FontId) {
+    let galley = ui.painter().layout_no_wrap(text.to_owned(), font, theme::TEXT);
+    let rect = anchor.anchor_size(at, galley.size());
+    ui.painter().rect_filled(rect.expand2(egui::vec2(3.0, 1.0)), 3.0, theme::WELL.gamma_multiply(0.75));
+    ui.painter().galley(rect.min, galley, theme::TEXT);
 }
 
 /// How bright a row is, 0 to 1: the strongest of the frequencies that it covers.

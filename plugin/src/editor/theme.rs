@@ -84,10 +84,32 @@ pub(super) fn focus_ring(ui: &Ui, rect: Rect) {
     ui.painter().rect_stroke(rect, CornerRadius::same(4), Stroke::new(1.5, ACCENT), StrokeKind::Inside);
 }
 
+/// Where an arrow points.
+#[derive(Clone, Copy)]
+pub(super) enum Arrow {
+    /// Back.
+    Left,
+    /// On.
+    Right,
+    /// To what opens below.
+    Down,
+}
+
+/// A small arrow around `centre`; the fonts have none.
+pub(super) fn arrow(ui: &Ui, centre: egui::Pos2, arrow: Arrow, colour: Color32) {
+    let points = match arrow {
+        Arrow::Left => [vec2(-4.0, 0.0), vec2(3.0, -4.5), vec2(3.0, 4.5)],
+        Arrow::Right => [vec2(4.0, 0.0), vec2(-3.0, 4.5), vec2(-3.0, -4.5)],
+        Arrow::Down => [vec2(0.0, 3.0), vec2(-4.0, -2.0), vec2(4.0, -2.0)],
+    };
+    let points = points.map(|offset| centre + offset).to_vec();
+    ui.painter().add(egui::Shape::convex_polygon(points, colour, Stroke::NONE));
+}
+
 /// The colour of latent `index` of 16: from the accent over blue and violet to rose.
 pub(super) fn latent(index: usize) -> Color32 {
     let hue = 0.48 + 0.46 * index as f32 / 15.0;
-    egui::ecolor::Hsva::new(hue % 1.0, 0.52, 0.92, 1.0).into()
+    egui::ecolor::Hsva::new(hue % 1.0, 0.58, 0.95, 1.0).into()
 }
 
 /// The colour of a level in a spectrogram, 0 to 1.
