@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use egui::{Key, RichText, ScrollArea, TextEdit, Ui};
+use egui::{Atom, Button, Color32, Key, RichText, ScrollArea, TextEdit, Ui, vec2};
 use nice_plug_egui::RepaintNotifier;
 
 use super::theme;
@@ -54,16 +54,16 @@ impl Browser {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 1.0;
             for entry in &self.listing.entries {
-                match entry.size {
-                    None if ui.button(format!("{} /", entry.name)).clicked() => go = Some(entry.path.clone()),
-                    None => {}
-                    Some(bytes) => {
-                        let text = format!("{}    {}", entry.name, size(bytes));
-                        let button =
-                            egui::Button::new(RichText::new(text).strong()).fill(theme::ACCENT.gamma_multiply(0.12));
-                        if ui.add(button).clicked() {
-                            outcome = Outcome::Chosen(entry.path.clone());
-                        }
+                let (name, note) = match entry.size {
+                    None => (RichText::new(format!("{} /", entry.name)).color(theme::DIM), String::new()),
+                    Some(bytes) => (RichText::new(&entry.name), size(bytes)),
+                };
+                let note = RichText::new(note).color(theme::DIM);
+                let row = Button::new((name, Atom::grow(), note)).fill(Color32::TRANSPARENT);
+                if ui.add(row.min_size(vec2(ui.available_width(), 24.0))).clicked() {
+                    match entry.size {
+                        None => go = Some(entry.path.clone()),
+                        Some(_) => outcome = Outcome::Chosen(entry.path.clone()),
                     }
                 }
             }
@@ -83,7 +83,7 @@ impl Browser {
     fn bar(&mut self, ui: &mut Ui, outcome: &mut Outcome) {
         ui.horizontal(|ui| {
             let parent = self.listing.folder.parent().map(Path::to_path_buf);
-            let up = ui.add_enabled(parent.is_some(), egui::Button::new("Up")).on_hover_text("The folder above");
+            let up = ui.add_enabled(parent.is_some(), Button::new("Up")).on_hover_text("The folder above");
             if let (true, Some(parent)) = (up.clicked(), parent) {
                 self.go(parent);
             }
@@ -93,7 +93,7 @@ impl Browser {
                 self.go(home);
             }
             let label = ui.label(RichText::new("Folder").color(theme::DIM));
-            let width = ui.available_width() - 190.0;
+            let width = ui.available_width() - 172.0;
             let field = ui.add(TextEdit::singleline(&mut self.typed).desired_width(width)).labelled_by(label.id);
             if field.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter)) {
                 self.go(PathBuf::from(self.typed.trim()));

@@ -17,8 +17,7 @@ const STEP: f32 = 0.01;
 /// A knob with its name above and its value below. Double-click resets; Enter or a click on the value types one.
 pub(super) fn knob(ui: &mut Ui, hand: &Hand, param: &FloatParam, label: &str, help: &str) -> Response {
     let (rect, response) = ui.allocate_exact_size(KNOB, Sense::click_and_drag());
-    hand.drag(param, &response, ui, TRAVEL);
-    let normalized = param.unmodulated_normalized_value();
+    let normalized = hand.drag(param, &response, ui, TRAVEL);
     let value = param.normalized_value_to_string(normalized, true);
     response.widget_info(|| {
         let mut info = WidgetInfo::slider(true, f64::from(normalized), param.name());

@@ -53,15 +53,16 @@ impl<'a> Hand<'a> {
 
     /// A vertical drag on `response`: `points` of way are the whole range, a tenth as fast with Shift.
     ///
-    /// What is dragged is remembered apart from the parameter, whose steps would swallow small movements.
-    pub fn drag<P: Param>(&self, param: &P, response: &Response, ui: &egui::Ui, points: f32) {
+    /// What is dragged is remembered apart from the parameter, whose steps would swallow small movements, and which some
+    /// hosts turn only when they process next. Gives that value, or the parameter's.
+    pub fn drag<P: Param>(&self, param: &P, response: &Response, ui: &egui::Ui, points: f32) -> f32 {
         let memory: Id = response.id.with("dragged");
         if response.drag_started_by(egui::PointerButton::Primary) {
             self.begin(param);
             ui.data_mut(|data| data.insert_temp(memory, param.unmodulated_normalized_value()));
         }
         let held: Option<f32> = ui.data(|data| data.get_temp(memory));
-        let Some(held) = held else { return };
+        let Some(held) = held else { return param.unmodulated_normalized_value() };
         let fine = if ui.input(|i| i.modifiers.shift) { 0.1 } else { 1.0 };
         let moved = (held - response.drag_delta().y / points * fine).clamp(0.0, 1.0);
         if moved != held {
@@ -72,5 +73,6 @@ impl<'a> Hand<'a> {
             self.end(param);
             ui.data_mut(|data| data.remove::<f32>(memory));
         }
+        moved
     }
 }

@@ -59,16 +59,14 @@ fn bar(
     let sense = if present { Sense::click_and_drag() } else { Sense::hover() };
     let response = ui.interact(column, ui.scope_id().with(("latent", index)), sense);
     let title = name.cloned().unwrap_or_else(|| (index + 1).to_string());
-    let (bias, scale) = (latent.bias.value(), latent.scale.value());
+    let [bias, scale] =
+        if present { turn(ui, latent, hand, &response) } else { [latent.bias.value(), latent.scale.value()] };
     response.widget_info(|| {
         let label = format!("Latent {title}, bias {bias:.2}, scale {scale:.2}");
         let mut info = WidgetInfo::slider(present, f64::from(bias), label);
         info.role = if present { Role::Slider } else { Role::Label };
         info
     });
-    if present {
-        turn(ui, latent, hand, &response);
-    }
     let lit = present && (response.hovered() || response.dragged() || response.has_focus());
     let area = Rect::from_min_max(column.min, column.max - vec2(0.0, 16.0));
     let painter = ui.painter();
@@ -126,8 +124,8 @@ fn handle(ui: &Ui, area: Rect, bias: f32, scale: f32, lit: bool) {
     }
 }
 
-/// What pointer and keys do to a latent. What a drag turns is decided as it begins.
-fn turn(ui: &Ui, latent: &LatentParams, hand: &Hand, response: &egui::Response) {
+/// What pointer and keys do to a latent, and the bias and scale that it has then. What a drag turns is decided as it begins.
+fn turn(ui: &Ui, latent: &LatentParams, hand: &Hand, response: &egui::Response) -> [f32; 2] {
     let memory = response.id.with("scale");
     let control = ui.input(|i| i.modifiers.command);
     if response.drag_started() {
@@ -135,7 +133,7 @@ fn turn(ui: &Ui, latent: &LatentParams, hand: &Hand, response: &egui::Response) 
     }
     let scales = ui.data(|data| data.get_temp::<bool>(memory).unwrap_or(false));
     let param = if scales { &latent.scale } else { &latent.bias };
-    hand.drag(param, response, ui, TRAVEL);
+    let turned = param.preview_plain(hand.drag(param, response, ui, TRAVEL));
     let steps = controls::steps(ui, response);
     if steps != 0.0 {
         let param = if control { &latent.scale } else { &latent.bias };
@@ -146,6 +144,7 @@ fn turn(ui: &Ui, latent: &LatentParams, hand: &Hand, response: &egui::Response) 
         hand.reset(&latent.bias);
         hand.reset(&latent.scale);
     }
+    if scales { [latent.bias.value(), turned] } else { [turned, latent.scale.value()] }
 }
 
 fn show_traces(ui: &mut Ui, rect: Rect, telemetry: &Telemetry, count: usize, lit: Option<usize>) {

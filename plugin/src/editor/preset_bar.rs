@@ -18,6 +18,8 @@ pub(super) struct PresetBar {
     current: (String, bool),
     /// A name being typed for saving.
     draft: Option<String>,
+    /// Whether that field has just appeared.
+    draft_is_new: bool,
     /// What went wrong, or what there is to say.
     said: Option<String>,
     /// The settings that are put away, and which side is in use: A or B.
@@ -32,6 +34,7 @@ impl Default for PresetBar {
             names: Vec::new(),
             current: ("As trained".into(), false),
             draft: None,
+            draft_is_new: false,
             said: None,
             other: None,
             side: 0,
@@ -130,6 +133,9 @@ impl PresetBar {
         let field = TextEdit::singleline(&mut draft).hint_text("name").desired_width(ui.available_width() - 122.0);
         let field = ui.add(field);
         field.widget_info(|| egui::WidgetInfo::labeled(egui::Role::TextInput, true, "Name of the preset"));
+        if std::mem::take(&mut self.draft_is_new) {
+            field.request_focus();
+        }
         let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
         if ui.button("Save").clicked() || entered {
             let path = params.model_path.text();
@@ -167,6 +173,7 @@ impl PresetBar {
         if ui.button("Save").on_hover_text("Saves these settings as a preset of yours").clicked() {
             let (name, own) = &self.current;
             self.draft = Some(if *own { name.clone() } else { String::new() });
+            self.draft_is_new = true;
         }
         let own = self.current.1;
         let delete = ui.add_enabled(own, egui::Button::new("Delete"));
