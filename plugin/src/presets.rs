@@ -58,7 +58,8 @@ impl Preset {
     /// # Errors
     /// In words, when it is none.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
-        let preset: Self = serde_json::from_slice(text).map_err(|e| format!("this is not a preset ({e})"))?;
+        let preset: Self = serde_json::from_slice(text)
+            .map_err(|e| format!("the file is damaged or no preset (line {})", e.line()))?;
         if preset.version > VERSION {
             return Err("this preset was saved by a newer Runnel; update to load it".into());
         }
