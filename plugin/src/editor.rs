@@ -39,7 +39,8 @@ use spectrogram::Spectrograms;
 use watch::Watch;
 
 const SIZE: LogicalSize<f32> = LogicalSize { width: 940.0, height: 640.0 };
-const LEAST_SIZE: LogicalSize<f32> = LogicalSize { width: 900.0, height: 560.0 };
+/// Hosts that are told the screen's scale only after they have asked for the size open the window at this.
+const LEAST_SIZE: LogicalSize<f32> = LogicalSize { width: 900.0, height: 600.0 };
 const MOST_SIZE: LogicalSize<f32> = LogicalSize { width: 2400.0, height: 1600.0 };
 
 /// The window's contents.
