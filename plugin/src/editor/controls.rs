@@ -134,7 +134,8 @@ pub(super) fn amount(ui: &mut Ui, hand: &Hand, param: &FloatParam, range: std::o
     response
 }
 
-/// How many steps the keys ask for, of the widget that has the focus.
+/// How many steps the keys ask for, of the widget that has the focus. Tab gives it, a click does not: while a widget has
+/// the focus, the host misses its own keys, such as the space bar.
 pub(super) fn steps(ui: &Ui, response: &Response) -> f32 {
     if !response.has_focus() {
         return 0.0;
@@ -180,6 +181,7 @@ fn typed_value(ui: &mut Ui, hand: &Hand, param: &FloatParam, knob: &Response, re
         if at_value || knob.has_focus() && ui.input(|i| i.key_pressed(Key::Enter)) {
             let value = param.normalized_value_to_string(param.unmodulated_normalized_value(), false);
             ui.data_mut(|data| data.insert_temp(memory, value));
+            ui.ctx().request_repaint();
         }
         return false;
     };
