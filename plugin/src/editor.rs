@@ -1,159 +1,352 @@
-//! The window: a field for the model's path, what became of it, and the parameters.
+//! The window. This file lays it out; each part has a file of its own.
+
+mod browser;
+mod controls;
+mod footer;
+mod fourier;
+pub mod hand;
+mod latents;
+mod meters;
+mod model_bar;
+mod panel;
+mod preset_bar;
+mod routing;
+mod spectrogram;
+mod theme;
+mod watch;
 
 use std::sync::Arc;
 
-use egui::{Color32, RichText, TextEdit};
+use egui::{Align, Align2, FontId, Layout, Rect, RichText, Ui, UiBuilder, vec2};
 use nice_plug::context::gui::GuiContext;
 use nice_plug::editor::dpi::LogicalSize;
-use nice_plug::prelude::Param;
+use nice_plug::prelude::ResizeHint;
 use nice_plug_egui::baseview::HandlerError;
-use nice_plug_egui::widgets::ParamSlider;
 use nice_plug_egui::{
     EguiEditor, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier, create_egui_editor,
 };
 
-use crate::loader::{Facts, Loader, Phase};
-use crate::params::RunnelParams;
-use crate::telemetry::Telemetry;
+use crate::loader::{Facts, Loader, Phase, Status};
+use crate::params::{LATENTS, RunnelParams};
+use crate::telemetry::{End, Telemetry};
+use browser::{Browser, Outcome};
+use footer::Footer;
+use hand::Hand;
+use meters::Meter;
+use model_bar::ModelBar;
+use preset_bar::PresetBar;
+use spectrogram::Spectrograms;
+use watch::Watch;
 
-const SIZE: LogicalSize<f32> = LogicalSize { width: 560.0, height: 360.0 };
-/// Room for the facts and a refusal of two lines; longer ones scroll.
-const STATUS_HEIGHT: f32 = 100.0;
-const REFUSED: Color32 = Color32::from_rgb(0xff, 0x8a, 0x65);
+const SIZE: LogicalSize<f32> = LogicalSize { width: 940.0, height: 640.0 };
+/// Hosts that are told the screen's scale only after they have asked for the size open the window at this.
+const LEAST_SIZE: LogicalSize<f32> = LogicalSize { width: 900.0, height: 600.0 };
+const MOST_SIZE: LogicalSize<f32> = LogicalSize { width: 2400.0, height: 1600.0 };
 
 /// The window's contents.
 pub struct EditorApp {
     params: Arc<RunnelParams>,
     loader: Arc<Loader>,
+    telemetry: Arc<Telemetry>,
+    window: Arc<EguiEditorState>,
+    repaint: RepaintNotifier,
     context: Option<GuiContext>,
-    /// What stands in the field, and the generation of the path that it was taken from.
-    path: (String, u64),
+    watch: Option<Watch>,
+    models: ModelBar,
+    presets: PresetBar,
+    parts: Parts,
+}
+
+/// What lives as long as a window is open.
+#[derive(Default)]
+struct Parts {
+    meters: [Meter; 2],
+    spectrograms: Spectrograms,
+    footer: Footer,
+    browser: Option<Browser>,
+    shows_routing: bool,
+    /// When the parts last moved, and the calls by then.
+    moved: (f64, u64),
 }
 
 /// The plugin's window, not open yet.
 pub fn editor(
     params: Arc<RunnelParams>,
     loader: Arc<Loader>,
-    _telemetry: Arc<Telemetry>,
+    telemetry: Arc<Telemetry>,
 ) -> Option<EguiEditor<EditorApp>> {
     let repaint = RepaintNotifier::new();
     let notifier = repaint.clone();
     loader.on_change(move || notifier.request_repaint());
-    let app = EditorApp { params, loader, context: None, path: (String::new(), u64::MAX) };
-    create_egui_editor(EguiEditorState::from_size(SIZE, 1.0), repaint, EguiNiceSettings::new().with_tile("Runnel"), app)
+    let app = EditorApp::new(params, loader, telemetry, repaint.clone());
+    let resize = ResizeHint::RESIZABLE.with_min_max_logical_size(Some(LEAST_SIZE), Some(MOST_SIZE));
+    let settings = EguiNiceSettings::new().with_tile("Runnel").with_resize_hint(resize);
+    create_egui_editor(app.window.clone(), repaint, settings, app)
 }
 
 impl NiceEguiApp for EditorApp {
-    fn build(&mut self, _: egui::Context, context: GuiContext, _: &mut Frame) -> Result<(), HandlerError> {
+    fn build(&mut self, egui: egui::Context, context: GuiContext, _: &mut Frame) -> Result<(), HandlerError> {
+        theme::dress(&egui);
         self.context = Some(context);
+        self.parts = Parts::default();
+        self.watch = Some(Watch::start(self.telemetry.clone(), self.window.clone(), self.repaint.clone()));
         self.loader.start();
         Ok(())
     }
 
-    fn ui(&mut self, ui: &mut egui::Ui, _: &mut Frame) {
-        egui::Frame::central_panel(ui.style()).show(ui, |ui| {
-            ui.set_min_size(ui.available_size());
-            ui.heading("Runnel");
-            ui.add_space(6.0);
-            self.model_row(ui);
-            ui.add_space(6.0);
-            let area = egui::ScrollArea::vertical().max_height(STATUS_HEIGHT).auto_shrink(false);
-            area.show(ui, |ui| self.status(ui));
-            ui.separator();
-            self.parameters(ui);
-        });
+    fn ui(&mut self, ui: &mut Ui, _: &mut Frame) {
+        let context = self.context.clone();
+        let hand = context.as_ref().map_or_else(Hand::idle, |context| Hand::new(context.param_setter()));
+        self.show(ui, &hand);
     }
 
     fn editor_closed(&mut self) {
-        self.context = None;
+        (self.context, self.watch, self.parts) = (None, None, Parts::default());
     }
 }
 
 impl EditorApp {
-    fn model_row(&mut self, ui: &mut egui::Ui) {
-        let generation = self.params.model_path.generation();
-        if self.path.1 != generation {
-            self.path = (self.params.model_path.text(), generation);
+    fn new(
+        params: Arc<RunnelParams>,
+        loader: Arc<Loader>,
+        telemetry: Arc<Telemetry>,
+        repaint: RepaintNotifier,
+    ) -> Self {
+        Self {
+            models: ModelBar::new(params.clone(), loader.clone(), repaint.clone()),
+            params,
+            loader,
+            telemetry,
+            window: EguiEditorState::from_size(SIZE, 1.0),
+            repaint,
+            context: None,
+            watch: None,
+            presets: PresetBar::default(),
+            parts: Parts::default(),
         }
-        ui.horizontal(|ui| {
-            let label = ui.label("Model");
-            let field = TextEdit::singleline(&mut self.path.0)
-                .hint_text("path of a .runnel file, or of a RAVE .ts, .ckpt or run folder")
-                .desired_width(ui.available_width() - 70.0);
-            let field = ui.add(field).labelled_by(label.id);
-            let entered = field.lost_focus() && ui.input(|i| i.key_pressed(egui::Key::Enter));
-            if ui.button("Load").clicked() || entered {
-                self.params.model_path.choose(self.path.0.trim().to_owned());
-                self.loader.wake();
+    }
+
+    fn show(&mut self, ui: &mut Ui, hand: &Hand) {
+        let status = self.loader.status();
+        let rate = status.playing.as_ref().and_then(|facts| facts.format).map_or(48_000.0, |f| f.sampling_rate as f32);
+        self.parts.advance(ui, &self.telemetry, rate);
+        let window = ui.max_rect();
+        ui.painter().rect_filled(window, 0.0, theme::BACKGROUND);
+        let told = status.phase != Phase::Settled || status.note.is_some() || self.presets.said().is_some();
+        let notice = if told { 24.0 } else { -theme::GAP };
+        let [header, notice, middle, panel, footer] =
+            theme::rows(window.shrink(theme::GAP), [76.0, notice, 0.0, panel::HEIGHT, 20.0]);
+        self.header(ui, header, &status, hand);
+        self.notice(ui, notice, &status);
+        self.middle(ui, middle, &status, hand, rate);
+        panel::show(ui, panel, &self.params, hand);
+        within(ui, footer.shrink2(vec2(4.0, 0.0)), |ui| self.parts.footer.show(ui, &status));
+    }
+
+    fn header(&mut self, ui: &mut Ui, rect: Rect, status: &Status, hand: &Hand) {
+        let [mark, model, presets] =
+            theme::columns(rect, [104.0, rect.width() - 104.0 - 296.0 - 2.0 * theme::GAP, 0.0]);
+        theme::card(ui, mark, "", |ui, inner| {
+            let at = inner.left_top() + vec2(1.0, 0.0);
+            ui.painter().text(at, Align2::LEFT_TOP, "runnel", FontId::proportional(24.0), theme::ACCENT);
+            ui.add_space(33.0);
+            controls::switch(
+                ui,
+                hand,
+                &self.params.bypass,
+                "Bypass",
+                "The input, late by the latency and otherwise untouched",
+            );
+        });
+        theme::card(ui, model, "", |ui, _| self.models.show(ui, status, &mut self.parts.browser));
+        theme::card(ui, presets, "", |ui, _| {
+            let model = status.playing.as_ref().map(|facts| facts.name.as_str());
+            if let Some(path) = self.presets.show(ui, &self.params, hand, model) {
+                self.models.choose(path);
             }
         });
     }
 
-    fn status(&self, ui: &mut egui::Ui) {
-        let status = self.loader.status();
-        match &status.playing {
-            Some(facts) => {
-                ui.label(RichText::new(&facts.name).strong());
-                ui.label(&facts.description);
-                ui.label(latency_line(facts));
-            }
-            None => {
-                ui.label("No model: the input passes unchanged.");
-            }
+    fn notice(&self, ui: &mut Ui, rect: Rect, status: &Status) {
+        if rect.height() <= 0.0 {
+            return;
         }
-        match &status.phase {
-            Phase::Settled => {}
-            Phase::Loading { .. } => {
-                ui.horizontal(|ui| {
-                    ui.spinner();
-                    ui.label(status.phase.to_string());
-                });
+        ui.painter().rect_filled(rect, 4.0, theme::CARD);
+        within(ui, rect.shrink2(vec2(10.0, 0.0)), |ui| match self.presets.said() {
+            Some(said) if status.phase == Phase::Settled => {
+                ui.add(egui::Label::new(RichText::new(said).color(theme::HAND)).truncate());
             }
-            trouble => {
-                ui.label(RichText::new(trouble.to_string()).color(REFUSED));
-            }
-        }
-        if let Some(note) = &status.note {
-            ui.label(note);
-        }
+            _ => model_bar::notice(ui, status),
+        });
     }
 
-    fn parameters(&self, ui: &mut egui::Ui) {
-        let Some(context) = &self.context else { return };
-        let setter = context.param_setter();
-        egui::Grid::new("parameters").num_columns(2).spacing([12.0, 6.0]).show(ui, |ui| {
-            for param in [&self.params.mix, &self.params.input_gain, &self.params.output_gain] {
-                ui.label(param.name());
-                ui.add(ParamSlider::for_param(param, &setter).with_width(300.0));
-                ui.end_row();
-            }
-            ui.label(self.params.seed.name());
-            ui.add(ParamSlider::for_param(&self.params.seed, &setter).with_width(300.0));
-            ui.end_row();
-            for param in [&self.params.noise, &self.params.bypass] {
-                let mut on = param.value();
-                ui.label(param.name());
-                if ui.checkbox(&mut on, "").changed() {
-                    setter.begin_set_parameter(param);
-                    setter.set_parameter(param, on);
-                    setter.end_set_parameter(param);
+    fn middle(&mut self, ui: &mut Ui, rect: Rect, status: &Status, hand: &Hand, rate: f32) {
+        const METER: f32 = 58.0;
+        let centre_width = rect.width() - 2.0 * (METER + theme::GAP);
+        let [input, centre, output] = theme::columns(rect, [METER, centre_width, 0.0]);
+        let [meter, _] = &self.parts.meters;
+        theme::card(ui, input, "", |ui, inner| meter.show(ui, inner, "In"));
+        if let Some(browser) = &mut self.parts.browser {
+            match theme::card(ui, centre, "Models", |ui, _| browser.show(ui)) {
+                Outcome::Open => {}
+                Outcome::Closed => self.parts.browser = None,
+                Outcome::Chosen(path) => {
+                    self.parts.browser = None;
+                    self.models.choose(path.to_string_lossy().into_owned());
                 }
-                ui.end_row();
+            }
+        } else {
+            self.views(ui, centre, status, hand, rate);
+        }
+        let [_, meter] = &self.parts.meters;
+        theme::card(ui, output, "", |ui, inner| meter.show(ui, inner, "Out"));
+    }
+
+    fn views(&mut self, ui: &mut Ui, rect: Rect, status: &Status, hand: &Hand, rate: f32) {
+        let [upper, lower] = theme::rows(rect, [(rect.height() * 0.58).round(), 0.0]);
+        let names = status.playing.as_ref().map(latent_names).unwrap_or_default();
+        theme::card(ui, upper, "Latents", |ui, inner| {
+            let corner =
+                Rect::from_min_max(upper.right_top() + vec2(-260.0, 5.0), upper.right_top() + vec2(-10.0, 27.0));
+            within(ui, corner, |ui| {
+                let help = "Whether the input drives the decoder, or parameters, notes and controllers alone";
+                controls::choice(ui, hand, &self.params.mode, 250.0, ["", help]);
+            });
+            let area = Rect::from_min_max(inner.min + vec2(0.0, 2.0), inner.max);
+            latents::show(ui, area, &self.params, hand, &self.telemetry, &names);
+        });
+        theme::card(ui, lower, "", |ui, inner| {
+            let [tabs, area] = theme::rows(inner, [18.0, 0.0]);
+            within(ui, tabs, |ui| {
+                for (routing, name) in [(false, "Spectrogram"), (true, "Notes and controllers")] {
+                    let shown = self.parts.shows_routing == routing;
+                    if ui.selectable_label(shown, RichText::new(name).size(11.0)).clicked() {
+                        self.parts.shows_routing = routing;
+                    }
+                }
+            });
+            if self.parts.shows_routing {
+                ui.scope_builder(UiBuilder::new().max_rect(area), |ui| routing::show(ui, &self.params, hand));
+            } else {
+                self.parts.spectrograms.show(ui, area, rate);
             }
         });
     }
 }
 
-fn latency_line(facts: &Facts) -> String {
-    let Some(format) = facts.format else { return format!("{} Hz", facts.model_rate) };
-    let milliseconds = 1e3 * facts.latency_samples as f64 / f64::from(format.sampling_rate);
-    let latency = format!("Latency {} samples, {milliseconds:.1} ms", facts.latency_samples);
-    if facts.model_rate == format.sampling_rate {
-        latency
-    } else {
-        format!(
-            "{latency}. Resampled: the model runs at {} Hz, the host at {} Hz",
-            facts.model_rate, format.sampling_rate
-        )
+impl Parts {
+    /// Takes in what the audio thread told since the last picture, and asks for another one while anything falls.
+    fn advance(&mut self, ui: &Ui, telemetry: &Telemetry, rate: f32) {
+        let now = ui.input(|i| i.time);
+        let seconds = (now - self.moved.0).clamp(0.0, 1.0) as f32;
+        for (meter, end) in self.meters.iter_mut().zip([End::Input, End::Output]) {
+            meter.update(telemetry, end, seconds);
+        }
+        self.footer.update(telemetry, seconds);
+        self.spectrograms.update(ui.ctx(), telemetry, rate);
+        let calls = telemetry.calls();
+        let falls = self.meters.iter().any(Meter::moves) || self.footer.moves();
+        if falls || calls != self.moved.1 {
+            ui.ctx().request_repaint_after(watch::FRAME);
+        }
+        self.moved = (now, calls);
+    }
+}
+
+/// What the model calls its latents, as many as it has.
+fn latent_names(facts: &Facts) -> Vec<String> {
+    let trained = facts.latent_names.iter().enumerate().take(LATENTS);
+    // A name that says no more than the number is as good as none.
+    let plain = |number: usize, name: &str| name == format!("latent {number}");
+    let name = |(i, name): (usize, &String)| if plain(i + 1, name) { (i + 1).to_string() } else { name.clone() };
+    trained.map(name).collect()
+}
+
+/// A line of widgets in `rect`.
+fn within(ui: &mut Ui, rect: Rect, contents: impl FnOnce(&mut Ui)) {
+    let layout = Layout::left_to_right(Align::Center);
+    let builder = UiBuilder::new().id_salt((rect.min.x as i32, rect.min.y as i32)).max_rect(rect).layout(layout);
+    ui.scope_builder(builder, contents);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use egui::accesskit::{Action, Role};
+
+    use super::*;
+
+    /// A window without a host: pictures are laid out, nobody sees them.
+    struct Rig {
+        app: EditorApp,
+        context: egui::Context,
+        time: f64,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let params = Arc::new(RunnelParams::default());
+            let (loader, _) = Loader::new(params.clone());
+            let app = EditorApp::new(params, loader, Arc::default(), RepaintNotifier::new());
+            let context = egui::Context::default();
+            theme::dress(&context);
+            context.enable_accesskit();
+            Self { app, context, time: 0.0 }
+        }
+
+        fn picture(&mut self) -> egui::FullOutput {
+            self.time += 0.033;
+            let size = vec2(SIZE.width, SIZE.height);
+            let input = egui::RawInput {
+                screen_rect: Some(Rect::from_min_size(egui::Pos2::ZERO, size)),
+                time: Some(self.time),
+                ..Default::default()
+            };
+            let mut output = self.context.clone().run_ui(input, |ui| self.app.show(ui, &Hand::idle()));
+            output.textures_delta.clear();
+            output
+        }
+
+        /// How long the window sleeps after a picture.
+        fn sleep(&mut self) -> Duration {
+            self.picture().viewport_output[&egui::ViewportId::ROOT].repaint_delay
+        }
+    }
+
+    #[test]
+    fn nothing_is_painted_while_nothing_moves() {
+        let mut rig = Rig::new();
+        let mut rest = || (0..300).any(|_| rig.sleep() == Duration::MAX);
+        assert!(rest(), "a silent window rests");
+        let telemetry = rig.app.telemetry.clone();
+        telemetry.level(End::Input, 0, &[0.9]);
+        telemetry.call(10, 100);
+        assert!(rig.sleep() <= watch::FRAME);
+        assert!(rig.sleep() <= watch::FRAME, "the meter falls");
+        let mut rest = || (0..300).any(|_| rig.sleep() == Duration::MAX);
+        assert!(rest(), "the meter has fallen");
+    }
+
+    #[test]
+    fn whatever_takes_the_focus_has_a_name() {
+        for routing in [false, true] {
+            let mut rig = Rig::new();
+            rig.app.parts.shows_routing = routing;
+            rig.picture();
+            let update = rig.picture().platform_output.accesskit_update.unwrap();
+            let mut named = 0;
+            for (_, node) in &update.nodes {
+                if node.supports_action(Action::Focus) && !matches!(node.role(), Role::Window | Role::ScrollView) {
+                    let by_others = !node.labelled_by().is_empty();
+                    assert!(
+                        node.label().is_some_and(|l| l.len() > 2) || by_others || node.value().is_some(),
+                        "{node:?}"
+                    );
+                    named += 1;
+                }
+            }
+            assert!(named > 25, "{named} controls");
+        }
     }
 }

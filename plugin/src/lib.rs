@@ -8,6 +8,8 @@ pub mod audio;
 #[cfg(test)]
 mod clap_tests;
 pub mod delay;
+#[cfg(feature = "editor")]
+pub mod dialog;
 pub mod dynamics;
 #[cfg(feature = "editor")]
 pub mod editor;
@@ -20,6 +22,8 @@ pub mod loader;
 pub mod model_file;
 pub mod notes;
 pub mod params;
+#[cfg(feature = "editor")]
+pub mod presets;
 pub mod resample;
 pub mod telemetry;
 #[cfg(test)]

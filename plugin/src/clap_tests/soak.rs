@@ -116,17 +116,17 @@ impl Soak {
 
     /// Opens a project with this model while playing goes on, until the model has come.
     fn swap(&mut self, model: &str) {
-        let mut json = json(&self.rig.state());
-        json["fields"]["model-path"] = Value::String(serde_json::to_string(model).unwrap());
-        let json = serde_json::to_vec(&json).unwrap();
-        self.rig.load(&[&(json.len() as u64).to_le_bytes()[..], &json].concat());
+        let mut project = json(&self.rig.state());
+        project["fields"]["model-path"] = Value::String(serde_json::to_string(model).unwrap());
+        let project = serde_json::to_vec(&project).unwrap();
+        self.rig.load(&[&(project.len() as u64).to_le_bytes()[..], &project].concat());
         let name = model.rsplit('/').next().unwrap_or(model);
         let (start, mut came) = (Instant::now(), None::<Instant>);
         let playing = AtomicBool::new(true);
         let until = |rig: &mut Rig| {
             // A model that was read is known by its contents.
-            let known = || super::json(&rig.state())["fields"]["model-known"].as_str().unwrap().contains(name);
-            if came.is_none() && known() {
+            let known = |rig: &mut Rig| json(&rig.state())["fields"]["model-known"].to_string();
+            if came.is_none() && known(rig).contains(name) {
                 came = Some(Instant::now());
             }
             let enough = came.is_some_and(|at| at.elapsed() > Duration::from_millis(300));

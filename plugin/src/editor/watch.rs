@@ -1,0 +1,47 @@
+//! Wakes the window when sound flows: while none does, nothing is painted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use nice_plug_egui::{EguiEditorState, RepaintNotifier};
+
+use crate::telemetry::Telemetry;
+
+/// Between two pictures.
+pub(super) const FRAME: Duration = Duration::from_millis(33);
+/// Looks that a window has to open in.
+const PATIENCE: u32 = 150;
+
+/// A thread that looks at the audio thread's count of calls. It ends with this, or with the window.
+pub(super) struct Watch(Arc<AtomicBool>);
+
+impl Watch {
+    /// Starts looking.
+    pub(super) fn start(telemetry: Arc<Telemetry>, window: Arc<EguiEditorState>, repaint: RepaintNotifier) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let look = move || {
+            let (mut calls, mut looks) = (telemetry.calls(), 0);
+            while !stopped.load(Ordering::Relaxed) && (window.is_open() || looks < PATIENCE) {
+                thread::sleep(FRAME);
+                looks = looks.saturating_add(1);
+                let now = telemetry.calls();
+                if now != calls {
+                    calls = now;
+                    repaint.request_repaint();
+                }
+            }
+        };
+        // Without a thread the window still paints when it is touched.
+        let _ = thread::Builder::new().name("runnel-watch".into()).spawn(look);
+        Self(stop)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
