@@ -5,7 +5,8 @@
 //! ```
 //!
 //! `RUNNEL_SOAK_MODELS` names two models, separated like folders in `PATH`; `RUNNEL_SOAK_SECONDS` says for how many
-//! seconds of audio. In debug builds an allocation in `process` aborts the test.
+//! seconds of audio, `RUNNEL_SOAK_BLOCK` fixes the block size, and with `RUNNEL_SOAK_PACED` no sound is asked for before
+//! its time: then the cost of a change of models shows. In debug builds an allocation in `process` aborts the test.
 
 use std::sync::atomic::AtomicBool;
 
@@ -193,7 +194,16 @@ impl Soak {
         mut main: impl FnMut(&mut Rig),
     ) -> Played {
         let audio = self.rig.audio.take().unwrap();
-        let player = Player { random: self.random.fork(), parameters: &self.parameters, rate: self.rate };
+        let block = std::env::var("RUNNEL_SOAK_BLOCK").ok().map(|frames| frames.parse().expect("a block size"));
+        let most_speed = if std::env::var_os("RUNNEL_SOAK_PACED").is_some() {
+            1.0
+        } else if swapping {
+            MOST_SPEED
+        } else {
+            f64::INFINITY
+        };
+        let (random, parameters, rate) = (self.random.fork(), &self.parameters[..], self.rate);
+        let player = Player { random, parameters, rate, block, most_speed };
         let rig = &mut self.rig;
         let (audio, played) = std::thread::scope(|scope| {
             let playing = scope.spawn(|| player.play(audio, hands, swapping, go_on));
@@ -248,6 +258,9 @@ struct Player<'a> {
     random: Random,
     parameters: &'a [Parameter],
     rate: u32,
+    block: Option<usize>,
+    /// How much faster than time passes sound is asked for: a loader needs time.
+    most_speed: f64,
 }
 
 #[derive(Default)]
@@ -273,9 +286,8 @@ impl Player<'_> {
         let mut events = EventBuffer::new();
         let begin = Instant::now();
         while go_on(played.frames) {
-            // No faster than a host that has the loader's time to bridge.
-            while swapping && played.frames as f64 > MOST_SPEED * f64::from(self.rate) * begin.elapsed().as_secs_f64() {
-                std::thread::sleep(Duration::from_millis(1));
+            while played.frames as f64 > self.most_speed * f64::from(self.rate) * begin.elapsed().as_secs_f64() {
+                std::thread::sleep(Duration::from_micros(200));
             }
             let frames = self.block();
             let mut input = [0; 2].map(|_| (0..frames).map(|_| self.random.sample()).collect::<Vec<_>>());
@@ -310,6 +322,9 @@ impl Player<'_> {
 
     /// Block sizes that hosts use, and all others.
     fn block(&mut self) -> usize {
+        if let Some(block) = self.block {
+            return block;
+        }
         match self.random.below(4) {
             0 => 1 + self.random.below(64),
             1 => 64 << self.random.below(5),

@@ -7,10 +7,12 @@ use super::controls;
 use super::hand::Hand;
 use super::theme;
 use crate::params::{LATENTS, LatentParams, RunnelParams};
-use crate::telemetry::{Hands, LATENT_FRAMES, Telemetry};
+use crate::telemetry::{Hands, Telemetry};
 
 /// The values at the top and the bottom.
 const RANGE: f32 = 4.0;
+/// Latent frames that the traces show; fewer than the audio thread overwrites while they are read.
+const SHOWN: u64 = 96;
 /// Points of drag for the whole range of a bias or a scale.
 const TRAVEL: f32 = 220.0;
 const HELP: &str = "Drag: bias · Ctrl-drag: scale · Shift: fine · right-click: reset\n\
@@ -159,15 +161,14 @@ fn show_traces(ui: &mut Ui, rect: Rect, telemetry: &Telemetry, count: usize, lit
         painter.text(at, Align2::LEFT_BOTTOM, format!("{value:+.0}"), FontId::proportional(8.5), theme::FAINT);
     }
     let frames = telemetry.latent_frames();
-    // The oldest may be overwritten while it is read.
-    let shown = frames.min(LATENT_FRAMES as u64 - 2);
+    let shown = frames.min(SHOWN);
     if count == 0 || shown < 2 {
         let text = if count == 0 { "No model, no latents" } else { "Play something" };
         painter.text(area.center(), Align2::CENTER_CENTER, text, FontId::proportional(11.5), theme::FAINT);
         return;
     }
     let rows: Vec<_> = (frames - shown..frames).map(|frame| telemetry.latents(Hands::After, frame)).collect();
-    let step = area.width() / (LATENT_FRAMES - 3) as f32;
+    let step = area.width() / (SHOWN - 1) as f32;
     let order = (0..count).filter(|&i| Some(i) != lit).chain(lit);
     for latent in order {
         let from = |age: usize| area.right() - age as f32 * step;
