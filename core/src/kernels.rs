@@ -160,8 +160,7 @@ impl Kernel {
                 conv.run(source(0), sums, more.next(), ring, own, frames, slices);
             }
             Self::Function(function) => {
-                frame::copy(source(0), ring, own, frames.clone());
-                function.apply(isa, ring, own, frames, all);
+                function.put(isa, source(0), ring, own, frames);
             }
             Self::Add | Self::Mul => {
                 let how = if matches!(self, Self::Add) { Combination::Sum } else { Combination::Product };

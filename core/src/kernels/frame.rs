@@ -31,8 +31,13 @@ pub(super) fn run<'a>(
     mut edit: Option<&mut LatentEdit>,
 ) {
     let x = source(0);
+    let mut places = ring.walk(frames.start, 1);
+    let mut rows = x.ring.walk(frames.start, 1);
     for n in frames {
-        let y = ring.row_mut(own, n);
+        let [at] = places.next(0);
+        let y = &mut own[at..at + ring.channels];
+        let [at] = rows.next(0);
+        let row = &x.own[at..at + x.ring.channels];
         match op {
             StreamOp::Input { .. }
             | StreamOp::Conv(_)
@@ -52,10 +57,10 @@ pub(super) fn run<'a>(
                     at += row.len();
                 }
             }
-            StreamOp::Slice { start, channels } => y.copy_from_slice(&x.row(n)[*start..start + channels]),
+            StreamOp::Slice { start, channels } => y.copy_from_slice(&row[*start..start + channels]),
             StreamOp::AlternateSign => {
                 let odd_sign = if n.rem_euclid(2) == 0 { -1.0 } else { 1.0 };
-                for (c, (y, x)) in y.iter_mut().zip(x.row(n)).enumerate() {
+                for (c, (y, x)) in y.iter_mut().zip(row).enumerate() {
                     *y = if c % 2 == 1 { odd_sign * x } else { *x };
                 }
             }
@@ -69,17 +74,17 @@ pub(super) fn run<'a>(
                 y.iter_mut().enumerate().for_each(|(c, y)| *y = temperature * randomness.normal(*key, n, c));
             }
             StreamOp::UnitNorm => {
-                let norm = x.row(n).iter().map(|v| v * v).sum::<f32>().sqrt();
+                let norm = row.iter().map(|v| v * v).sum::<f32>().sqrt();
                 let gain = if norm > 0.0 { 1.0 / norm } else { 0.0 };
-                y.iter_mut().zip(x.row(n)).for_each(|(y, x)| *y = gain * x);
+                y.iter_mut().zip(row).for_each(|(y, x)| *y = gain * x);
             }
-            StreamOp::ToAngles => angles::to_angles(x.row(n), y),
-            StreamOp::FromAngles => angles::from_angles(x.row(n), y),
-            StreamOp::Quantize { codebooks } => quantize(codebooks, x.row(n), y, scratch),
-            StreamOp::Dequantize { codebooks } => dequantize(codebooks, x.row(n), y),
+            StreamOp::ToAngles => angles::to_angles(row, y),
+            StreamOp::FromAngles => angles::from_angles(row, y),
+            StreamOp::Quantize { codebooks } => quantize(codebooks, row, y, scratch),
+            StreamOp::Dequantize { codebooks } => dequantize(codebooks, row, y),
             StreamOp::LatentEdit => match &mut edit {
-                Some(edit) => edit.apply(x.row(n), y),
-                None => y.copy_from_slice(x.row(n)),
+                Some(edit) => edit.apply(row, y),
+                None => y.copy_from_slice(row),
             },
         }
     }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::isa::Isa;
-use super::math;
 use super::vector::{LANES, Simd, Work};
+use super::{Source, frame, math};
 use crate::graph::Pointwise;
 use crate::plan::Ring;
 use crate::stream::StreamOp;
@@ -66,6 +66,71 @@ impl Function {
     }
 }
 
+impl Function {
+    /// Puts the function of `frames` of `x` into the ring slice `own`; one channel goes to all.
+    pub(super) fn put(&self, isa: Isa, x: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64>) {
+        match self {
+            Self::Pointwise(pointwise) if x.ring.channels == ring.channels => {
+                for piece in ring.stretches(frames).flat_map(|piece| x.ring.stretches(piece)) {
+                    let length = (piece.end - piece.start) as usize * ring.channels;
+                    let input = &x.own[x.ring.at(piece.start)..][..length];
+                    let output = &mut own[ring.at(piece.start)..][..length];
+                    isa.run(Put { pointwise, input, output });
+                }
+            }
+            _ => {
+                frame::copy(x, ring, own, frames.clone());
+                self.apply(isa, ring, own, frames, 0..ring.channels);
+            }
+        }
+    }
+}
+
+/// Values that a function is made of.
+trait Values {
+    fn map<S: Simd>(self, s: S, f: impl Fn(S::F) -> S::F);
+}
+
+#[inline(always)]
+fn map_pointwise<S: Simd>(s: S, pointwise: &Pointwise, values: impl Values) {
+    match *pointwise {
+        Pointwise::LeakyRelu { slope } => values.map(s, |x| math::leaky_relu(s, x, slope)),
+        Pointwise::Tanh => values.map(s, |x| math::tanh(s, x)),
+        Pointwise::Sigmoid => values.map(s, |x| math::sigmoid(s, x)),
+        Pointwise::Softplus => values.map(s, |x| math::softplus(s, x)),
+        Pointwise::ModSigmoid => values.map(s, |x| math::mod_sigmoid(s, x)),
+        Pointwise::Log1p => values.map(s, |x| math::log1p(s, x)),
+        Pointwise::Affine { scale, offset } => {
+            values.map(s, |x| s.mul_add(s.splat(scale), x, s.splat(offset)));
+        }
+    }
+}
+
+/// A function of values that lie one after another, put elsewhere.
+struct Put<'a> {
+    pointwise: &'a Pointwise,
+    input: &'a [f32],
+    output: &'a mut [f32],
+}
+
+impl Work for Put<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn on<S: Simd>(self, s: S) {
+        map_pointwise(s, self.pointwise, self);
+    }
+}
+
+impl Values for Put<'_> {
+    #[inline(always)]
+    fn map<S: Simd>(self, s: S, f: impl Fn(S::F) -> S::F) {
+        for (y, x) in self.output.chunks_mut(LANES).zip(self.input.chunks(LANES)) {
+            s.store_part(f(s.load_part(x)), y);
+        }
+    }
+}
+
 struct Apply<'a> {
     function: &'a Function,
     /// From the first row's first column to the last row's last.
@@ -80,17 +145,7 @@ impl Work for Apply<'_> {
     #[inline(always)]
     fn on<S: Simd>(self, s: S) {
         match self.function {
-            Function::Pointwise(pointwise) => match *pointwise {
-                Pointwise::LeakyRelu { slope } => self.map(s, |x| math::leaky_relu(s, x, slope)),
-                Pointwise::Tanh => self.map(s, |x| math::tanh(s, x)),
-                Pointwise::Sigmoid => self.map(s, |x| math::sigmoid(s, x)),
-                Pointwise::Softplus => self.map(s, |x| math::softplus(s, x)),
-                Pointwise::ModSigmoid => self.map(s, |x| math::mod_sigmoid(s, x)),
-                Pointwise::Log1p => self.map(s, |x| math::log1p(s, x)),
-                Pointwise::Affine { scale, offset } => {
-                    self.map(s, |x| s.mul_add(s.splat(scale), x, s.splat(offset)));
-                }
-            },
+            Function::Pointwise(pointwise) => map_pointwise(s, pointwise, self),
             Function::Snake { alpha } => {
                 self.map_with(s, [alpha.data(), alpha.data()], |x, [alpha, _]| math::snake(s, x, alpha));
             }
@@ -101,7 +156,7 @@ impl Work for Apply<'_> {
     }
 }
 
-impl Apply<'_> {
+impl Values for Apply<'_> {
     #[inline(always)]
     fn map<S: Simd>(self, s: S, f: impl Fn(S::F) -> S::F) {
         let width = self.columns.len();
@@ -114,7 +169,9 @@ impl Apply<'_> {
             }
         }
     }
+}
 
+impl Apply<'_> {
     #[inline(always)]
     fn map_with<S: Simd>(self, s: S, parameters: [&[f32]; 2], f: impl Fn(S::F, [S::F; 2]) -> S::F) {
         let [a, b] = parameters.map(|p| &p[self.columns.clone()]);
