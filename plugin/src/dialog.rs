@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-/// How the names of model files end.
-pub const MODEL_ENDINGS: [&str; 3] = ["runnel", "ts", "ckpt"];
+use crate::library;
+
 /// Entries beyond which a folder is cut off.
 const MOST_ENTRIES: usize = 5_000;
 
@@ -59,7 +59,7 @@ pub fn list(folder: &Path) -> Result<Listing, String> {
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
         let Ok(meta) = fs::metadata(&path) else { continue };
-        if name.starts_with('.') || !meta.is_dir() && !is_model(&path) {
+        if name.starts_with('.') || !meta.is_dir() && !library::is_named_as_model(&path) {
             continue;
         }
         if entries.len() == MOST_ENTRIES {
@@ -70,11 +70,6 @@ pub fn list(folder: &Path) -> Result<Listing, String> {
     }
     entries.sort_by_key(|entry| (entry.size.is_some(), entry.name.to_lowercase()));
     Ok(Listing { folder, entries, cut })
-}
-
-fn is_model(path: &Path) -> bool {
-    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
-    MODEL_ENDINGS.iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
 /// The folder itself, or the nearest one above what is no folder; at last the user's own.

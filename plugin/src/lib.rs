@@ -17,6 +17,7 @@ pub mod folders;
 pub mod hands;
 pub mod host;
 pub mod hosted;
+pub mod interleaved;
 pub mod library;
 pub mod loader;
 pub mod model_file;

@@ -104,9 +104,13 @@ pub fn models(folder: &Path) -> Vec<PathBuf> {
     models
 }
 
+/// Whether a file of this name may be a model.
+pub fn is_named_as_model(path: &Path) -> bool {
+    path.extension().is_some_and(|end| EXTENSIONS.iter().any(|e| end.eq_ignore_ascii_case(e)))
+}
+
 fn is_model(path: &Path) -> bool {
-    let named = path.extension().is_some_and(|end| EXTENSIONS.iter().any(|e| end.eq_ignore_ascii_case(e)));
-    if path.is_dir() { path.join("config.gin").is_file() } else { named && path.is_file() }
+    if path.is_dir() { path.join("config.gin").is_file() } else { is_named_as_model(path) && path.is_file() }
 }
 
 /// Order of names in which numbers count as numbers and case does not; names that differ are never equal.

@@ -10,6 +10,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::hands::Hands;
 use crate::hosted::{CHUNK, Format, HostedModel};
+use crate::interleaved;
 use crate::telemetry::Telemetry;
 
 /// Audio that waits for the thread, at most.
@@ -120,14 +121,11 @@ impl Warming {
             return warm.model.process(input, output, frames, hands, telemetry);
         }
         output.iter_mut().for_each(|channel| channel[..frames].fill(0.0));
-        match self.samples.write_chunk_uninit(frames * self.inputs) {
-            Ok(chunk) => {
-                let inputs = self.inputs;
-                chunk.fill_from_iter((0..frames * inputs).map(|at| input[at % inputs][at / inputs]));
-                self.left = self.left.saturating_sub(frames);
-            }
+        if interleaved::put(&mut self.samples, &input[..self.inputs], frames) {
+            self.left = self.left.saturating_sub(frames);
+        } else {
             // The thread does not keep up, as when a host renders faster than time passes.
-            Err(_) => self.gap = true,
+            self.gap = true;
         }
         if self.gap {
             self.give_up.store(true, Ordering::Release);
@@ -191,19 +189,13 @@ impl Warm {
         while left > 0 {
             let frames = left.min(CHUNK);
             left -= frames;
-            if let Ok(chunk) = self.samples.read_chunk(frames * inputs) {
-                for (at, sample) in chunk.into_iter().enumerate() {
-                    input[at % inputs][at / inputs] = sample;
-                }
-            }
+            interleaved::take(&mut self.samples, input, 0, frames);
             self.model.process(input, output, frames, hands, None);
         }
         self.samples.is_empty()
     }
 
     fn skip(&mut self) {
-        if let Ok(chunk) = self.samples.read_chunk(self.samples.slots()) {
-            chunk.commit_all();
-        }
+        interleaved::skip(&mut self.samples, usize::MAX);
     }
 }

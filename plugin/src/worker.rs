@@ -10,6 +10,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::hands::Hands;
 use crate::hosted::{CHUNK, Format, HostedModel};
+use crate::interleaved;
 use crate::telemetry::Telemetry;
 
 /// Least samples that the detour takes; blocks of the host that are longer than half of it take twice their length.
@@ -145,12 +146,7 @@ impl Worker {
         output.iter_mut().for_each(|channel| channel[..silent].fill(0.0));
         let wanted = frames - silent;
         if self.wait_for(wanted) {
-            let channels = self.format.outputs;
-            if let Ok(chunk) = self.made.read_chunk(wanted * channels) {
-                for (i, sample) in chunk.into_iter().enumerate() {
-                    output[i % channels][silent + i / channels] = sample;
-                }
-            }
+            interleaved::take(&mut self.made, &mut output[..self.format.outputs], silent, wanted);
         } else {
             self.late += wanted;
             output.iter_mut().for_each(|channel| channel[silent..frames].fill(0.0));
@@ -164,14 +160,11 @@ impl Worker {
 
     /// Hands the frames to the thread.
     fn send(&mut self, input: &[Vec<f32>], frames: usize, hands: &Hands) {
-        let channels = self.format.inputs;
-        let room = self.samples.slots() >= frames * channels && !self.calls.is_full();
-        let chunk = if room { self.samples.write_chunk_uninit(frames * channels).ok() } else { None };
-        let Some(chunk) = chunk else {
+        let sent = !self.calls.is_full() && interleaved::put(&mut self.samples, &input[..self.format.inputs], frames);
+        if !sent {
             self.skipped += frames;
             return;
-        };
-        chunk.fill_from_iter((0..frames).flat_map(|i| input[..channels].iter().map(move |channel| channel[i])));
+        }
         let (skipped, reset) = (std::mem::take(&mut self.skipped), std::mem::take(&mut self.restarts));
         let _ = self.calls.push(Call { frames, skipped, reset, hands: *hands });
     }
@@ -272,12 +265,8 @@ impl Desk {
             self.model.reset();
         }
         self.give(call.skipped, |_, _| 0.0);
-        let (inputs, frames) = (self.input.len(), call.frames);
-        if let Ok(chunk) = self.received.read_chunk(frames * inputs) {
-            for (i, sample) in chunk.into_iter().enumerate() {
-                self.input[i % inputs][i / inputs] = sample;
-            }
-        }
+        let frames = call.frames;
+        interleaved::take(&mut self.received, &mut self.input, 0, frames);
         self.model.process(&self.input, &mut self.output, frames, &call.hands, None);
         let output = std::mem::take(&mut self.output);
         self.give(frames, |i, channel| output[channel][i]);
