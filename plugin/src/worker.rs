@@ -139,6 +139,7 @@ impl Worker {
         hands: &Hands,
         telemetry: Option<&Telemetry>,
     ) {
+        self.start.get_or_insert_with(Instant::now);
         self.send(input, frames, hands);
         self.played += frames as u64;
         let silent = self.silence.min(frames);
@@ -175,7 +176,7 @@ impl Worker {
             return true;
         }
         let (now, rate) = (Instant::now(), f64::from(self.format.sampling_rate));
-        let start = *self.start.get_or_insert(now);
+        let start = self.start.unwrap_or(now);
         let ahead = self.played as f64 / rate - now.duration_since(start).as_secs_f64();
         let patience = if self.offline || ahead > AHEAD_SECONDS {
             PATIENCE
