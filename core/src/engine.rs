@@ -1,6 +1,10 @@
 //! Engine: runs a plan. `process` cannot fail, allocates nothing, and gives the same bits for every partition of its
 //! input: each frame of each node is a pure function of the frames it reads.
 
+mod held;
+
+pub use held::Held;
+
 use std::sync::Arc;
 
 use crate::kernels::Call;
@@ -16,6 +20,7 @@ pub struct Engine {
     randomness: Randomness,
     amounts: Amounts,
     edits: Vec<LatentEdit>,
+    held: Vec<Held>,
     recurrent_resets: u64,
 }
 
@@ -82,6 +87,7 @@ impl Engine {
             randomness,
             amounts: Amounts::default(),
             edits: edits.collect(),
+            held: plan.parameters.iter().map(|parameter| Held::new(parameter, &plan.kernels)).collect(),
             recurrent_resets: 0,
             plan,
         };
@@ -157,7 +163,7 @@ impl Engine {
         self.plan.due(self.state.received)
     }
 
-    /// Back to the start of a signal. Latent edits stay, but nothing is held.
+    /// Back to the start of a signal. Latent edits and parameters stay, but no latent is held.
     pub fn reset(&mut self) {
         self.edits.iter_mut().for_each(LatentEdit::restart);
         self.state.arena.copy_from_slice(&self.plan.initial.arena);
@@ -179,6 +185,11 @@ impl Engine {
     /// The model's edit points, one for each [`crate::graph::Op::LatentEdit`].
     pub fn latent_edits(&mut self) -> &mut [LatentEdit] {
         &mut self.edits
+    }
+
+    /// What the player holds: one for each name among the model's [`crate::graph::Op::Parameter`]s, at its default first.
+    pub fn parameters(&mut self) -> &mut [Held] {
+        &mut self.held
     }
 
     /// The plan that this engine runs.
@@ -227,6 +238,8 @@ impl Engine {
             let to = state.progress[id];
             let slices = plan.kernels[id].slices();
             let mut edit = self.edits.iter_mut().find(|e| e.step == id);
+            let holds = plan.kernels[id].parameter().and_then(|_| self.held.iter().find(|held| held.reaches(id)));
+            let held = holds.map(Held::values);
             observe(id, true);
             // The rest of what is begun, what is whole, and what is begun anew.
             let begun = from.end..from.partial_end;
@@ -245,6 +258,7 @@ impl Engine {
                         randomness: self.randomness,
                         amounts: self.amounts,
                         edit: edit.as_deref_mut(),
+                        held,
                     };
                     self.recurrent_resets += plan.run(id, &mut state.arena, call);
                 }

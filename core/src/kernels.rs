@@ -29,6 +29,7 @@ pub(crate) use isa::Isa;
 use spectrum::Spectrum;
 
 use crate::engine::LatentEdit;
+use crate::graph::Parameter;
 use crate::plan::{Plan, Ring};
 use crate::random::{Amounts, Randomness};
 use crate::stream::{Part, StreamOp};
@@ -52,6 +53,8 @@ pub(crate) enum Kernel {
     Noise(noise::Noise),
     /// Anything else, as its definition says.
     Frame(StreamOp),
+    /// What a player holds.
+    Parameter(Parameter),
 }
 
 impl Kernel {
@@ -64,6 +67,7 @@ impl Kernel {
             StreamOp::NoiseSynth(synth) => Self::Noise(noise::Noise::new(synth, isa)),
             StreamOp::Add => Self::Add,
             StreamOp::Mul => Self::Mul,
+            StreamOp::Parameter(parameter) => Self::Parameter(parameter.clone()),
             other => Function::of(other).map_or_else(|| Self::Frame(other.clone()), Self::Function),
         }
     }
@@ -75,7 +79,7 @@ impl Kernel {
             Self::Gru(gru) => gru.scratch_len(),
             Self::Noise(noise) => noise.scratch_len(),
             Self::Frame(op) => frame::scratch_len(op),
-            Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul => 0,
+            Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul | Self::Parameter(_) => 0,
         }
     }
 
@@ -101,13 +105,18 @@ impl Kernel {
             Self::Noise(noise) => noise.weight_bytes(),
             Self::Function(function) => function.weight_bytes(),
             Self::Frame(op) => op.weights().iter().map(|w| w.len() * size_of::<f32>()).sum(),
-            Self::Spectrum(_) | Self::Add | Self::Mul => 0,
+            Self::Spectrum(_) | Self::Add | Self::Mul | Self::Parameter(_) => 0,
         }
     }
 
     /// Whether a player's hands reach this node.
     pub(crate) fn is_latent_edit(&self) -> bool {
         matches!(self, Self::Frame(StreamOp::LatentEdit))
+    }
+
+    /// What a player holds in this node.
+    pub(crate) fn parameter(&self) -> Option<&Parameter> {
+        if let Self::Parameter(parameter) = self { Some(parameter) } else { None }
     }
 }
 
@@ -136,6 +145,8 @@ pub(crate) struct Call<'a> {
     pub(crate) randomness: Randomness,
     pub(crate) amounts: Amounts,
     pub(crate) edit: Option<&'a mut LatentEdit>,
+    /// What the player holds in this node; its default where absent.
+    pub(crate) held: Option<&'a [f32]>,
 }
 
 impl Kernel {
@@ -149,7 +160,7 @@ impl Kernel {
         own: &mut [f32],
         call: Call<'_>,
     ) -> u64 {
-        let Call { frames, slices, scratch, randomness, amounts, edit } = call;
+        let Call { frames, slices, scratch, randomness, amounts, edit, held } = call;
         let written = frames.clone();
         let all = 0..ring.channels;
         let mut resets = 0;
@@ -175,6 +186,10 @@ impl Kernel {
             Self::Frame(op) => {
                 let draws = (randomness, amounts.temperature);
                 frame::run(op, inputs, source, ring, own, frames, scratch, draws, edit);
+            }
+            Self::Parameter(parameter) => {
+                let (default, held) = (&parameter.default[..], held.unwrap_or(&parameter.default));
+                frames.for_each(|n| ring.row_mut(own, n).copy_from_slice(if n < 0 { default } else { held }));
             }
         }
         ring.reflect(own, written);

@@ -98,6 +98,8 @@ pub enum Op {
     },
     /// The identity, and the place where a player's hands reach the latents.
     LatentEdit,
+    /// Values that a player holds: one frame for every `every` frames of the input, of which it reads nothing.
+    Parameter(Parameter),
 }
 
 /// Parameters of [`Op::Conv1d`].
@@ -226,6 +228,25 @@ pub struct Gru<W = Weight> {
     pub bias_hh: W,
 }
 
+/// Parameters of [`Op::Parameter`]: a conditioning input of the model. Frames before frame 0 hold the default; frame `n`
+/// from there on holds what the player held when the input of its time arrived. Those of one name are one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// What the model calls it.
+    pub name: String,
+    /// What its values count, for people; may be empty.
+    #[serde(default)]
+    pub unit: String,
+    /// What stands there when nobody holds anything; as many as it has channels.
+    pub default: Vec<f32>,
+    /// Least value of every channel.
+    pub minimum: f32,
+    /// Greatest value of every channel.
+    pub maximum: f32,
+    /// Input frames per frame.
+    pub every: usize,
+}
+
 impl Op {
     /// The op's name in dumps and messages.
     pub fn name(&self) -> &'static str {
@@ -254,6 +275,7 @@ impl Op {
             Self::Quantize { .. } => "quantize",
             Self::Dequantize { .. } => "dequantize",
             Self::LatentEdit => "latent_edit",
+            Self::Parameter(_) => "parameter",
         }
     }
 }

@@ -166,6 +166,10 @@ fn infer_unbounded(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), S
             equal("codebooks", books, channels)?;
             Ok((width, rate))
         }
+        Op::Parameter(parameter) => {
+            parameter.check()?;
+            Ok((parameter.default.len(), rate.down(parameter.every).ok_or_else(too_fast)?))
+        }
     }
 }
 

@@ -45,8 +45,13 @@ impl Step {
     /// Whether its frames from 0 on are no mere response to silence: they are drawn, remembered, or a player's hands
     /// reach them.
     pub(crate) fn is_personal(&self) -> bool {
-        use StreamOp::{Gaussian, Gru, LatentEdit, NoiseSynth};
-        matches!(&self.task, Task::Op(Gaussian { .. } | NoiseSynth(_) | LatentEdit | Gru(_)))
+        use StreamOp::{Gaussian, Gru, LatentEdit, NoiseSynth, Parameter};
+        matches!(&self.task, Task::Op(Gaussian { .. } | NoiseSynth(_) | LatentEdit | Gru(_) | Parameter(_)))
+    }
+
+    /// Whether its frames are taken at their own time, neither earlier nor later, so that no schedule is heard in them.
+    pub(crate) fn is_prompt(&self) -> bool {
+        matches!(&self.task, Task::Op(StreamOp::Parameter(_)))
     }
 
     /// What it does, in tables.
@@ -80,9 +85,16 @@ pub(crate) fn steps(stream: &StreamGraph, every_node: bool) -> Vec<Step> {
                 node: Some(id),
                 name: node.name.clone(),
                 task: Task::Op(node.op.clone()),
-                inputs: (node.inputs.iter().zip(&node.reads))
-                    .map(|(&i, reads)| StepInput { step: step_of[i], reads: reads.clone() })
-                    .collect(),
+                inputs: match &node.op {
+                    // The audio input is its clock.
+                    StreamOp::Parameter(_) => {
+                        let reads = Reads::at_its_time(node.timeline.step, nodes[0].timeline.step);
+                        vec![StepInput { step: 0, reads }]
+                    }
+                    _ => (node.inputs.iter().zip(&node.reads))
+                        .map(|(&i, reads)| StepInput { step: step_of[i], reads: reads.clone() })
+                        .collect(),
+                },
                 channels: node.channels,
                 ticks: node.timeline.step,
             }),

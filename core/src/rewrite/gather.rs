@@ -108,6 +108,7 @@ fn plain(op: &Op) -> StreamOp {
         Op::Quantize { codebooks } => StreamOp::Quantize { codebooks: codebooks.clone() },
         Op::Dequantize { codebooks } => StreamOp::Dequantize { codebooks: codebooks.clone() },
         Op::LatentEdit => StreamOp::LatentEdit,
+        Op::Parameter(parameter) => StreamOp::Parameter(parameter.clone()),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::conv::{CachedConv, ConvKind};
-use crate::graph::{self, BatchNorm, Gru, NoiseSynth, Op, Pointwise};
+use crate::graph::{self, BatchNorm, Gru, NoiseSynth, Op, Parameter, Pointwise};
 use crate::tensor::Weight;
 use crate::timing::Reads;
 
@@ -95,6 +95,8 @@ pub enum StreamOp<W = Weight> {
     },
     /// [`Op::LatentEdit`].
     LatentEdit,
+    /// [`Op::Parameter`].
+    Parameter(Parameter),
 }
 
 impl<W> StreamOp<W> {
@@ -146,6 +148,7 @@ impl<W> StreamOp<W> {
             Self::Quantize { codebooks } => StreamOp::Quantize { codebooks: f(codebooks)? },
             Self::Dequantize { codebooks } => StreamOp::Dequantize { codebooks: f(codebooks)? },
             Self::LatentEdit => StreamOp::LatentEdit,
+            Self::Parameter(p) => StreamOp::Parameter(p.clone()),
         })
     }
 
@@ -175,7 +178,8 @@ impl<W> StreamOp<W> {
             | Self::UnitNorm
             | Self::ToAngles
             | Self::FromAngles
-            | Self::LatentEdit => vec![],
+            | Self::LatentEdit
+            | Self::Parameter(_) => vec![],
         }
     }
 }
@@ -221,6 +225,7 @@ impl StreamOp {
             | Self::Quantize { .. }
             | Self::Dequantize { .. }
             | Self::LatentEdit => Reads::same(),
+            Self::Parameter(_) => Reads::nothing(),
         }
     }
 
@@ -283,6 +288,7 @@ impl StreamOp {
             Self::Quantize { codebooks } => Op::Quantize { codebooks: codebooks.clone() },
             Self::Dequantize { codebooks } => Op::Dequantize { codebooks: codebooks.clone() },
             Self::LatentEdit => Op::LatentEdit,
+            Self::Parameter(p) => Op::Parameter(p.clone()),
         }
     }
 }
