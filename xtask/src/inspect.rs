@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use runnel::graph::Parameter;
 use runnel::plan::Plan;
 use runnel::stream::{StreamGraph, StreamModel};
 use serde::Serialize;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use self::load::Load;
 use crate::model::{self, Method};
 use crate::report::{self, Align};
+use crate::settings;
 use crate::slack::Slack;
 
 /// Show a model node by node: op, shape, rate, receptive field, lag, cache, work.
@@ -56,6 +58,8 @@ pub(crate) struct Arguments {
 struct Report<'a> {
     #[serde(flatten)]
     info: &'a runnel::Info,
+    /// What a player holds while it plays.
+    parameters: Vec<&'a Parameter>,
     weights: u64,
     /// How many of them are stored as f16.
     f16_weights: u64,
@@ -115,6 +119,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         return report::print_json(&Report {
             info: &model.info,
+            parameters: model.parameters(),
             weights: crate::convert::weights(&model),
             f16_weights: crate::convert::half_weights(&model),
             methods,
@@ -124,7 +129,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     report::print(&nodes_table(&stream))?;
     report::print("")?;
     let past = stream.receptive_field_past_samples.map_or("unbounded".into(), report::grouped);
-    report::print(&report::facts(&[
+    let mut facts = vec![
         ("model", format!("{}: {}", model.info.name, model.info.description)),
         ("from", provenance(&model.info.provenance)),
         ("method", format!("{}, {} to {} channels", arguments.method, stream.input_channels, stream.output_channels)),
@@ -134,7 +139,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ("field", format!("{past} samples past, {} future", report::grouped(stream.receptive_field_future_samples))),
         ("hop", format!("{} samples", stream.hop_samples)),
         ("latency", report::latency(stream.latency_samples, rate)),
-    ]))
+    ];
+    facts.extend(model.parameters().iter().map(|parameter| ("parameter", settings::describe(parameter))));
+    report::print(&report::facts(&facts))
 }
 
 fn describe(stream: &StreamGraph, sampling_rate: u32) -> Result<Stream> {
