@@ -102,6 +102,22 @@ pub fn is_safetensors(path: &Path) -> Result<bool, FormatError> {
     Ok(start.len() == 9 && start[8] == b'{')
 }
 
+/// Whether the file at `path` is a `.runnel` file, whole or damaged, rather than a safetensors file of others.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_runnel(path: &Path) -> Result<bool, FormatError> {
+    let io = |source| FormatError::Io { path: path.into(), source };
+    if !is_safetensors(path)? {
+        return Ok(false);
+    }
+    let len = fs::metadata(path).map_err(io)?.len();
+    let of_others = |metadata: &safetensors::tensor::Metadata| {
+        metadata.metadata().as_ref().is_none_or(|metadata| !metadata.contains_key(KEY))
+    };
+    Ok(!tensors::metadata(|| fs::File::open(path), len).is_ok_and(|(_, metadata)| of_others(&metadata)))
+}
+
 /// Writes `model` to `path`; an existing file is replaced only when the new one is whole.
 ///
 /// # Errors

@@ -3,17 +3,23 @@
 
 pub mod archive;
 pub mod checkpoint;
+pub mod described;
 mod error;
 pub mod gin;
 mod literal;
 mod locate;
 mod magic;
+mod module;
 pub mod pickle;
+mod provenance;
 pub mod rave;
 #[cfg(test)]
 mod sample;
 pub mod script;
+mod state;
+pub mod tcn;
 mod tensor;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -83,7 +89,8 @@ impl Array {
 /// Parameters and buffers by their dotted names.
 pub type StateDict = BTreeMap<String, Array>;
 
-/// Reads the model at `path`: a run folder, a checkpoint with its configuration beside or above it, or an export.
+/// Reads the model at `path`: a run folder, a checkpoint with its configuration beside or above it, an export, a pickled
+/// TCN, or weights with a description beside them (or that description, or their folder).
 ///
 /// # Errors
 /// When it is none of these, or damaged; the message says what was found, and the cure.
@@ -91,6 +98,8 @@ pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
     match locate::locate(path)? {
         Source::Run { name, checkpoint, config } => rave::from_run(&name, &checkpoint, &config, options),
         Source::Export { name, path } => rave::from_export(&name, &path, options),
+        Source::Module { name, path } => tcn::open(&name, &path, options),
+        Source::Described { name, described } => described::open(&name, &described, options),
     }
 }
 
@@ -101,6 +110,7 @@ pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     Ok(match locate::locate(path)? {
         Source::Run { checkpoint, config, .. } => vec![checkpoint, config],
-        Source::Export { path, .. } => vec![path],
+        Source::Export { path, .. } | Source::Module { path, .. } => vec![path],
+        Source::Described { described, .. } => described.weights.into_iter().chain([described.description]).collect(),
     })
 }

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use super::ImportError;
 use super::archive::{self, Format};
+use super::described::{self, Described, FILE_NAME};
+use super::state::{self, Kind};
 
 /// A model's files.
 #[derive(Debug, PartialEq)]
@@ -13,6 +15,10 @@ pub(super) enum Source {
     Run { name: String, checkpoint: PathBuf, config: PathBuf },
     /// A TorchScript export.
     Export { name: String, path: PathBuf },
+    /// A whole pickled module.
+    Module { name: String, path: PathBuf },
+    /// Weights, and what is said of their layers.
+    Described { name: String, described: Described },
 }
 
 /// Folders between a run and its checkpoints: `version_0/checkpoints`, and one to spare.
@@ -27,10 +33,11 @@ const ENTRIES: usize = 10_000;
 pub(super) fn locate(path: &Path) -> Result<Source, ImportError> {
     let metadata = std::fs::metadata(path).map_err(|error| ImportError::io(path, error))?;
     if !metadata.is_dir() {
-        return match archive::format(path)? {
-            Format::TorchScript => Ok(Source::Export { name: stem(path), path: path.into() }),
-            Format::Checkpoint => run(path.into()),
-        };
+        return file(path, metadata.is_file());
+    }
+    let description = path.join(FILE_NAME);
+    if description.is_file() {
+        return described(&description, None, run_name(path));
     }
     let mut checkpoints = Vec::new();
     collect(path, DEPTH, &mut ENTRIES.clone(), &mut checkpoints)?;
@@ -38,9 +45,44 @@ pub(super) fn locate(path: &Path) -> Result<Source, ImportError> {
         Some((_, checkpoint)) => run(checkpoint),
         None => Err(ImportError::unknown(
             format!("{} is a folder without a .ckpt in it", path.display()),
-            "choose a run folder (config.gin and version_0/checkpoints/*.ckpt), a .ckpt, or an exported .ts",
+            "choose a run folder (config.gin and version_0/checkpoints/*.ckpt), a .ckpt, an exported .ts, or a folder with \
+             weights and a runnel.toml that describes them",
         )),
     }
+}
+
+/// The model that one file leads to.
+fn file(path: &Path, regular: bool) -> Result<Source, ImportError> {
+    let name = stem(path);
+    if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("toml")) && regular {
+        return described(path, None, name);
+    }
+    let bare = |found: String| {
+        let found = format!("{} holds {found}: weights, without the layers they belong to", path.display());
+        let cure = "describe the layers in a runnel.toml beside it (docs/describing-a-model.md shows how), or, for a RAVE \
+                    checkpoint, put its config.gin beside it";
+        ImportError::unknown(found, cure)
+    };
+    let safetensors = regular && crate::format::is_safetensors(path).is_ok_and(|is| is);
+    let archive = if safetensors { None } else { Some(archive::format(path)?) };
+    if archive == Some(Format::TorchScript) {
+        return Ok(Source::Export { name, path: path.into() });
+    }
+    if let Some(description) = described::beside(path)? {
+        return described(&description, Some(path), name);
+    }
+    if safetensors {
+        return Err(bare("a safetensors state dict".into()));
+    }
+    match state::kind(path)? {
+        Kind::Module => Ok(Source::Module { name, path: path.into() }),
+        Kind::Bare(found) => run(path.into()).map_err(|_| bare(format!("a state dict of {found}"))),
+        Kind::Other => run(path.into()),
+    }
+}
+
+fn described(description: &Path, weights: Option<&Path>, name: String) -> Result<Source, ImportError> {
+    Ok(Source::Described { name, described: described::locate(description, weights)? })
 }
 
 /// A checkpoint and the nearest configuration beside or above it.
