@@ -10,6 +10,7 @@ use runnel::{Engine, Info, Plan, PlanOptions, Randomness, StreamGraph, StreamMod
 use crate::hands::{Follower, GRID, Hands};
 use crate::params::{Channels, Latency, Mode};
 use crate::resample::{Filter, Resampler, Start};
+use crate::steering::{self, Steered};
 use crate::telemetry::Telemetry;
 
 /// Frames handled at once; longer blocks are cut into these.
@@ -82,6 +83,11 @@ impl LoadedModel {
         // A player's hands sound without end.
         let past_samples = if mode == Mode::Play { None } else { forward.receptive_field_samples().0 };
         Ok(Self { info, plan, latency_samples, past_samples, inputs, outputs })
+    }
+
+    /// What the host can steer in it.
+    pub fn steered(&self) -> Vec<Steered> {
+        steering::steered(self.plan.parameters())
     }
 }
 

@@ -1,11 +1,14 @@
 //! The plugin's parameters and what else the host keeps for it. Ids never change: projects are saved with them.
 
+use std::sync::Arc;
+
 use nice_plug::prelude::*;
 use runnel::Amounts;
 
 use crate::hands::Hands;
 use crate::host::{ModelKnown, ModelPath};
 use crate::notes::Notes;
+use crate::steering::{STEERED, SteeredModel};
 
 /// Latent channels that have parameters, whatever the model has; those beyond the model's are inert.
 pub const LATENTS: usize = 16;
@@ -76,6 +79,11 @@ pub struct RunnelParams {
     /// Which latents notes and controllers move, in the order of [`Source::ALL`].
     #[nested(array, group = "Notes and controllers")]
     pub sources: [SourceParams; Source::ALL.len()],
+    /// The model's own parameters.
+    #[nested(array, group = "Model")]
+    pub steering: [SteeringParams; STEERED],
+    /// What the loaded model calls them.
+    pub steered: SteeredModel,
 }
 
 /// What is done to one latent: `scale · z + bias`.
@@ -98,6 +106,14 @@ pub struct SourceParams {
     /// Added to that latent at the source's full scale.
     #[id = "source-depth"]
     pub depth: FloatParam,
+}
+
+/// One of the model's own parameters, as a share of its range; see [`crate::steering::Range`].
+#[derive(Params)]
+pub struct SteeringParams {
+    /// ½ is the model's default.
+    #[id = "parameter"]
+    pub share: FloatParam,
 }
 
 /// What drives the decoder.
@@ -181,6 +197,7 @@ impl Source {
 impl Default for RunnelParams {
     fn default() -> Self {
         let model_path = ModelPath::default();
+        let steered = SteeredModel::default();
         Self {
             model_known: model_path.known(),
             model_path,
@@ -210,6 +227,8 @@ impl Default for RunnelParams {
             jitter: percent("Jitter", 0.0, 1.0),
             latents: std::array::from_fn(LatentParams::new),
             sources: Source::ALL.map(SourceParams::new),
+            steering: std::array::from_fn(|number| SteeringParams::new(number, &steered)),
+            steered,
         }
     }
 }
@@ -226,13 +245,24 @@ impl LatentParams {
     }
 }
 
+impl SteeringParams {
+    fn new(number: usize, steered: &SteeredModel) -> Self {
+        let (shown, typed) = (steered.clone(), steered.clone());
+        let share =
+            FloatParam::new(format!("Parameter {}", number + 1), 0.5, FloatRange::Linear { min: 0.0, max: 1.0 })
+                .with_value_to_string(Arc::new(move |share| shown.text(number, share)))
+                .with_string_to_value(Arc::new(move |text| typed.share(number, text)));
+        Self { share }
+    }
+}
+
 impl SourceParams {
     fn new(source: Source) -> Self {
         let latents = IntRange::Linear { min: 0, max: LATENTS as i32 };
         let name = source.name();
         Self {
             latent: IntParam::new(format!("{name} moves latent"), 0, latents)
-                .with_value_to_string(std::sync::Arc::new(|n| if n == 0 { "none".into() } else { n.to_string() })),
+                .with_value_to_string(Arc::new(|n| if n == 0 { "none".into() } else { n.to_string() })),
             depth: FloatParam::new(format!("{name} depth"), 1.0, FloatRange::Linear { min: -3.0, max: 3.0 })
                 .with_step_size(0.01),
         }
@@ -247,6 +277,7 @@ impl RunnelParams {
         Hands {
             bias,
             scale: std::array::from_fn(|i| self.latents[i].scale.value()),
+            steering: std::array::from_fn(|i| self.steering[i].share.value()),
             frozen: self.freeze.value(),
             jitter: self.jitter.value(),
             seed: self.seed.value() as u64,
@@ -316,7 +347,9 @@ mod tests {
         ];
         let latents = (1..=LATENTS).flat_map(|n| [format!("latent-bias_{n}"), format!("latent-scale_{n}")]);
         let sources = (1..=6).flat_map(|n| [format!("source-latent_{n}"), format!("source-depth_{n}")]);
-        let expected: Vec<String> = own.map(String::from).into_iter().chain(latents).chain(sources).collect();
+        let steering = (1..=8).map(|n| format!("parameter_{n}"));
+        let expected: Vec<String> =
+            own.map(String::from).into_iter().chain(latents).chain(sources).chain(steering).collect();
         assert_eq!(ids, expected);
     }
 }
