@@ -289,7 +289,7 @@ fn what_is_wrong_is_named_with_its_line_and_the_cure() {
         ("rate = 1.5\n", "rate: an integer is needed, not float"),
         ("rate = [1\n", "line 1"),
         ("rate = 1\nrate = 2\n", "line 2"),
-        (&format!("{layer}"), "line 2, column 1: op is missing"),
+        (layer, "line 2, column 1: op is missing"),
         (&format!("{layer}op = \"conv2d\"\n"), "line 4, column 6: op: \"conv2d\" is no op; there are conv1d, "),
         (
             &format!("{layer}op = \"tanh\"\nslope = 1\n"),
