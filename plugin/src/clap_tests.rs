@@ -1,5 +1,6 @@
 //! The plugin in a CLAP host: state, latency, and models that come while it runs. Allocations in `process` abort here.
 
+mod odd;
 mod soak;
 
 use std::io::Cursor;
