@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_takes_the_focus_has_a_name() {
+    fn whatever_takes_the_focus_has_a_name_and_a_role() {
         for routing in [false, true] {
             let mut rig = Rig::new();
             rig.app.parts.shows_routing = routing;
@@ -385,10 +385,10 @@ mod tests {
             for (_, node) in &update.nodes {
                 if node.supports_action(Action::Focus) && !matches!(node.role(), Role::Window | Role::ScrollView) {
                     let by_others = !node.labelled_by().is_empty();
-                    assert!(
-                        node.label().is_some_and(|l| l.len() > 2) || by_others || node.value().is_some(),
-                        "{node:?}"
-                    );
+                    let name = node.label().unwrap_or_default();
+                    assert!(name.len() > 2 || by_others || node.value().is_some(), "{node:?}");
+                    assert_eq!(name, name.trim(), "{node:?}");
+                    assert!(!matches!(node.role(), Role::Unknown | Role::GenericContainer), "{node:?}");
                     named += 1;
                 }
             }

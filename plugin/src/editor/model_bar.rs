@@ -106,6 +106,7 @@ impl ModelBar {
                     }
                 }
             });
+            menu.response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, !none, "Recent models"));
             let colour = if none { theme::FAINT } else { theme::TEXT };
             theme::arrow(ui, menu.response.rect.right_center() - egui::vec2(12.0, 0.0), Arrow::Down, colour);
         });
