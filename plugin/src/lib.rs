@@ -99,7 +99,7 @@ impl<const CONTROLLERS: bool> Plugin for Runnel<CONTROLLERS> {
     const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2, 2), layout(1, 1), layout(1, 2)];
 
     #[cfg(feature = "editor")]
-    type Editor = nice_plug_egui::EguiEditor<editor::EditorApp>;
+    type Editor = editor::window::PluginWindow<editor::EditorApp>;
     #[cfg(not(feature = "editor"))]
     type Editor = ();
     type SysExMessage = ();
@@ -111,7 +111,7 @@ impl<const CONTROLLERS: bool> Plugin for Runnel<CONTROLLERS> {
 
     #[cfg(feature = "editor")]
     fn editor(&mut self, _: AsyncExecutor<Self>) -> Option<Self::Editor> {
-        editor::editor(self.params.clone(), self.loader.clone(), self.telemetry.clone())
+        Some(editor::editor(self.params.clone(), self.loader.clone(), self.telemetry.clone()))
     }
 
     fn activate(

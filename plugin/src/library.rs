@@ -104,6 +104,17 @@ pub fn models(folder: &Path) -> Vec<PathBuf> {
     models
 }
 
+/// The model that files and folders stand for: the first of them that is one, or that has some, whose first it is then.
+pub fn first_model(paths: &[PathBuf]) -> Option<PathBuf> {
+    paths.iter().find_map(|path| {
+        if path.is_dir() && !is_model(path) {
+            models(path).into_iter().next()
+        } else {
+            (path.is_dir() || is_named_as_model(path)).then(|| path.clone())
+        }
+    })
+}
+
 /// Whether a file of this name may be a model.
 pub fn is_named_as_model(path: &Path) -> bool {
     path.extension().is_some_and(|end| EXTENSIONS.iter().any(|e| end.eq_ignore_ascii_case(e)))
