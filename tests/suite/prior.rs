@@ -108,8 +108,8 @@ fn without_temperature_it_plays_the_recorded_latents() {
     let frames = expected[0].len();
     for slack_samples in [0, 8, 32, 100] {
         let (latents, _) = play(&model, slack_samples, 0.0, 1, 32 * (frames + 20), &[1]);
-        // Where there is time, two frames are played together.
-        assert!(latents.len() > frames / 2 && latents[latents.len() - 1].0 >= frames, "{} frames", latents.len());
+        // Where there is time, several frames are played together.
+        assert!(latents.len() > frames / 4 && latents[latents.len() - 1].0 >= frames, "{} frames", latents.len());
         for (n, frame) in latents.iter().filter(|(n, _)| *n < frames) {
             let expected: Vec<f32> = expected.iter().map(|row| row[*n]).collect();
             let close = frame.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5);
