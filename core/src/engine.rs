@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::kernels::Call;
 use crate::plan::{Plan, State};
+use crate::prior::{PriorPlan, PriorPlayer};
 use crate::random::{Amounts, Randomness};
 
 /// One running stream. Cheap to make from a shared plan; may move between threads.
@@ -20,7 +21,7 @@ pub struct Engine {
 }
 
 /// What a player's hands do to the latents: `scale · z + bias`, per latent, from the next frame on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct LatentEdit {
     /// Gain of each latent; 1 leaves it.
     pub scale: Vec<f32>,
@@ -28,6 +29,8 @@ pub struct LatentEdit {
     pub bias: Vec<f32>,
     /// Whether `z` stays what it last was; gain and bias still reach it.
     pub frozen: bool,
+    /// Plays `z` in place of the model, where it is on.
+    pub prior: Option<PriorPlayer>,
     step: usize,
     frames: u64,
     before: Vec<f32>,
@@ -40,6 +43,7 @@ impl LatentEdit {
             scale: vec![1.0; latents],
             bias: vec![0.0; latents],
             frozen: false,
+            prior: None,
             step,
             frames: 0,
             before: vec![0.0; latents],
@@ -52,10 +56,11 @@ impl LatentEdit {
         (self.frames, &self.before, &self.after)
     }
 
-    /// Edits one frame. The first after a start is never held back: there is nothing to hold.
-    pub(crate) fn apply(&mut self, x: &[f32], y: &mut [f32]) {
+    /// Edits frame `frame`. The first after a start is never held back: there is nothing to hold.
+    pub(crate) fn apply(&mut self, frame: i64, x: &[f32], y: &mut [f32]) {
         if !self.frozen || self.frames == 0 {
-            self.before.copy_from_slice(x);
+            let played = self.prior.as_ref().and_then(|prior| prior.played(frame));
+            self.before.copy_from_slice(played.unwrap_or(x));
         }
         for (c, y) in y.iter_mut().enumerate() {
             *y = self.scale[c] * self.before[c] + self.bias[c];
@@ -68,6 +73,9 @@ impl LatentEdit {
         self.frames = 0;
         self.before.fill(0.0);
         self.after.fill(0.0);
+        if let Some(prior) = &mut self.prior {
+            prior.restart();
+        }
     }
 }
 
@@ -87,6 +95,21 @@ impl Engine {
         };
         engine.wait_for_the_signal();
         engine
+    }
+
+    /// Has `prior` play the latents at the first edit point, once it is switched on in [`LatentEdit::prior`]. At the start
+    /// of a signal.
+    ///
+    /// # Panics
+    /// When there is no edit point, or it has another number of latents.
+    pub fn add_prior(&mut self, prior: &Arc<PriorPlan>) {
+        let plan = &self.plan;
+        let edit = self.edits.first_mut().expect("an edit point");
+        let ticks = plan.timetable.ticks_per_frame(edit.step);
+        let most_waiting = plan.timetable.most_waiting(edit.step, plan.chunk * plan.step_in);
+        let prior = PriorPlayer::new(prior, ticks / plan.step_in, most_waiting as usize);
+        assert_eq!(prior.latents(), edit.bias.len(), "latents of prior and edit point");
+        edit.prior = Some(prior);
     }
 
     /// Takes the next block of input and writes the output frames that fall due, as many as [`Self::frames_out`] says;
@@ -218,6 +241,9 @@ impl Engine {
         let state = &mut self.state;
         plan.rings[0].reflect(plan.rings[0].of_mut(&mut state.arena), state.received..state.received + frames);
         state.received += frames;
+        for prior in self.edits.iter_mut().filter_map(|edit| edit.prior.as_mut()) {
+            prior.advance_to(state.received);
+        }
         let end_tick = state.received * plan.step_in;
         for id in 1..plan.kernels.len() {
             let from = state.progress[id];

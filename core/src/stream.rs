@@ -5,10 +5,12 @@ mod conv;
 mod offline;
 mod op;
 mod play;
+mod prior;
 
 pub(crate) use conv::Part;
 pub use conv::{CachedConv, ConvKind, Tap};
 pub use op::StreamOp;
+pub use prior::PriorStream;
 
 use crate::graph::{NodeId, infer_shape};
 use crate::model::Info;
@@ -22,6 +24,8 @@ pub struct StreamModel {
     pub forward: StreamGraph,
     /// The two halves of an autoencoder.
     pub latent: Option<LatentStreams>,
+    /// What its latents are likely to do next.
+    pub prior: Option<PriorStream>,
     /// Facts for people.
     pub info: Info,
 }

@@ -11,6 +11,7 @@ mod meters;
 mod model_bar;
 mod panel;
 mod preset_bar;
+mod prior;
 mod routing;
 mod spectrogram;
 mod theme;
@@ -220,6 +221,9 @@ impl EditorApp {
                 let help = "Whether the input drives the decoder, or parameters, notes and controllers alone";
                 controls::choice(ui, hand, &self.params.mode, 250.0, ["", help]);
             });
+            let beside = corner.translate(vec2(-190.0, 0.0)).with_max_x(corner.left() - 8.0);
+            let has_prior = status.playing.as_ref().is_some_and(|facts| facts.has_prior);
+            within(ui, beside, |ui| prior::show(ui, &self.params, hand, has_prior));
             let area = Rect::from_min_max(inner.min + vec2(0.0, 2.0), inner.max);
             latents::show(ui, area, &self.params, hand, &self.telemetry, &names);
         });

@@ -25,6 +25,10 @@ pub struct Hands {
     pub frozen: bool,
     /// How far the random walk carries the latents.
     pub jitter: f32,
+    /// Whether the model's prior plays the latents, where there is one at play.
+    pub prior: bool,
+    /// What its logits are divided by.
+    pub prior_temperature: f32,
     /// What the random parts are drawn from; they are silent where not `noisy`.
     pub seed: u64,
     /// Whether the random parts sound.
@@ -43,6 +47,8 @@ impl Default for Hands {
             scale: [1.0; LATENTS],
             frozen: false,
             jitter: 0.0,
+            prior: false,
+            prior_temperature: 1.0,
             seed: 0,
             noisy: false,
             wide_noise: false,
@@ -105,6 +111,11 @@ impl Follower {
             engine.set_amounts(reached.amounts);
             for edit in engine.latent_edits() {
                 edit.frozen = reached.frozen;
+                if let Some(prior) = &mut edit.prior {
+                    // Both sides play the same course; only their noise may differ.
+                    prior.randomness = Randomness::Seeded(reached.seed);
+                    (prior.on, prior.temperature) = (reached.prior, reached.prior_temperature);
+                }
                 for (i, (bias, scale)) in edit.bias.iter_mut().zip(&mut edit.scale).enumerate().take(LATENTS) {
                     let walk = if reached.jitter > 0.0 { reached.jitter * walk(reached.seed, i, seconds) } else { 0.0 };
                     (*bias, *scale) = (reached.bias[i] + walk, reached.scale[i]);

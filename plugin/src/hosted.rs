@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use runnel::timing::Rate;
-use runnel::{Engine, Info, Plan, PlanOptions, Randomness, StreamGraph, StreamModel};
+use runnel::{Engine, Info, Plan, PlanOptions, PriorPlan, Randomness, StreamGraph, StreamModel};
 
 use crate::hands::{Follower, GRID, Hands};
 use crate::params::{Channels, Latency, Mode};
@@ -36,6 +36,8 @@ pub struct LoadedModel {
     /// Facts for people.
     pub info: Info,
     plan: Arc<Plan>,
+    /// Where the latents are played, and the model has one.
+    prior: Option<Arc<PriorPlan>>,
     latency_samples: i64,
     /// How far back the output remembers the input; `None` without end.
     past_samples: Option<u64>,
@@ -78,10 +80,16 @@ impl LoadedModel {
         }
         let options = PlanOptions { slack_samples: slack_samples(&forward, latency), ..PlanOptions::default() };
         let plan = Plan::with(&forward, &options).map_err(|e| e.to_string())?;
+        let prior = match (&model.prior, mode) {
+            (Some(prior), Mode::Play) => {
+                Some(PriorPlan::new(prior, &PlanOptions::default()).map_err(|e| e.to_string())?)
+            }
+            _ => None,
+        };
         let latency_samples = plan.latency_samples() as i64;
         // A player's hands sound without end.
         let past_samples = if mode == Mode::Play { None } else { forward.receptive_field_samples().0 };
-        Ok(Self { info, plan, latency_samples, past_samples, inputs, outputs })
+        Ok(Self { info, plan, prior, latency_samples, past_samples, inputs, outputs })
     }
 }
 
@@ -137,7 +145,12 @@ impl HostedModel {
     pub fn new(model: &LoadedModel, format: Format, channels: Channels) -> Self {
         let twice = model.inputs == 1 && model.outputs == 1 && channels == Channels::Stereo;
         let count = if twice { format.inputs } else { 1 };
-        let engines = (0..count).map(|_| Engine::new(model.plan.clone(), Randomness::Deterministic)).collect();
+        let engine = |_| {
+            let mut engine = Engine::new(model.plan.clone(), Randomness::Deterministic);
+            model.prior.iter().for_each(|prior| engine.add_prior(prior));
+            engine
+        };
+        let engines = (0..count).map(engine).collect();
         let (inputs, outputs) = (count * model.inputs, count * model.outputs);
         let rates = (model.info.sampling_rate != format.sampling_rate)
             .then(|| Rates::new(model, format.sampling_rate, inputs, outputs));

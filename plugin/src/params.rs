@@ -70,6 +70,12 @@ pub struct RunnelParams {
     /// How far a smooth random walk carries the latents.
     #[id = "jitter"]
     pub jitter: FloatParam,
+    /// Whether the model's prior plays the latents, where it has one and they are played.
+    #[id = "prior"]
+    pub prior: BoolParam,
+    /// What the prior's logits are divided by.
+    #[id = "prior-temperature"]
+    pub prior_temperature: FloatParam,
     /// What is done to each latent.
     #[nested(array, group = "Latents")]
     pub latents: [LatentParams; LATENTS],
@@ -208,11 +214,16 @@ impl Default for RunnelParams {
             gate: BoolParam::new("Gate", false),
             freeze: BoolParam::new("Freeze", false),
             jitter: percent("Jitter", 0.0, 1.0),
+            prior: BoolParam::new("Prior", false),
+            prior_temperature: FloatParam::new("Prior temperature", 1.0, PRIOR_TEMPERATURE).with_step_size(0.01),
             latents: std::array::from_fn(LatentParams::new),
             sources: Source::ALL.map(SourceParams::new),
         }
     }
 }
+
+/// Finer where more happens: half of the way is 1.25.
+const PRIOR_TEMPERATURE: FloatRange = FloatRange::Skewed { min: 0.0, max: 5.0, factor: 0.5 };
 
 impl LatentParams {
     fn new(index: usize) -> Self {
@@ -249,6 +260,8 @@ impl RunnelParams {
             scale: std::array::from_fn(|i| self.latents[i].scale.value()),
             frozen: self.freeze.value(),
             jitter: self.jitter.value(),
+            prior: self.prior.value(),
+            prior_temperature: self.prior_temperature.value(),
             seed: self.seed.value() as u64,
             noisy: self.noise.value(),
             wide_noise: self.wide_noise.value(),
@@ -313,6 +326,8 @@ mod tests {
             "gate",
             "freeze",
             "jitter",
+            "prior",
+            "prior-temperature",
         ];
         let latents = (1..=LATENTS).flat_map(|n| [format!("latent-bias_{n}"), format!("latent-scale_{n}")]);
         let sources = (1..=6).flat_map(|n| [format!("source-latent_{n}"), format!("source-depth_{n}")]);

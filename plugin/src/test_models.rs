@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use runnel::graph::{Conv1d, ConvTranspose1d, Op};
 use runnel::model::Provenance;
-use runnel::stream::LatentStreams;
+use runnel::stream::{LatentStreams, PriorStream};
 use runnel::{Graph, Info, StreamModel, Tensor};
 
 use crate::hosted::LoadedModel;
@@ -36,7 +36,7 @@ pub(crate) fn lookahead_stream(ahead: usize, channels: usize, sampling_rate: u32
         latent_names: vec![],
         provenance,
     };
-    StreamModel { forward: runnel::rewrite::rewrite_graph(&graph).unwrap(), latent: None, info }
+    StreamModel { forward: runnel::rewrite::rewrite_graph(&graph).unwrap(), latent: None, prior: None, info }
 }
 
 /// Two latents every 64 samples, and back.
@@ -59,5 +59,24 @@ pub(crate) fn autoencoder_stream(sampling_rate: u32) -> StreamModel {
     model.info.latent_names = vec!["first".into(), "second".into()];
     model.forward = stream(1, &[down.clone(), ("latents", Op::LatentEdit), up.clone()]);
     model.latent = Some(LatentStreams { encode: stream(1, &[down]), decode: stream(2, &[up]) });
+    model
+}
+
+/// As [`autoencoder_stream`], with a prior: each latent one of four indices, after the two frames before.
+pub(crate) fn autoencoder_with_prior(sampling_rate: u32) -> StreamModel {
+    let values = |len: usize| (0..len).map(|i| ((i * 29 % 23) as f32 - 11.0) / 6.0).collect::<Vec<f32>>();
+    let conv = Conv1d {
+        weight: Arc::new(Tensor::new([8, 8, 2], values(128))),
+        bias: None,
+        stride: 1,
+        dilation: 1,
+        left_padding: 1,
+        groups: 1,
+    };
+    let mut graph = Graph::new(8);
+    graph.push("prior", Op::Conv1d(conv), &[0]).unwrap();
+    let network = runnel::rewrite::rewrite_graph(&graph).unwrap();
+    let mut model = autoencoder_stream(sampling_rate);
+    model.prior = Some(PriorStream::new(network, 4).unwrap());
     model
 }

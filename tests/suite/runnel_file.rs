@@ -16,7 +16,7 @@ proptest! {
 
     #[test]
     fn a_saved_model_is_the_model(strategy::Case(graph) in strategy::graph()) {
-        let model = rewrite(&Model { forward: graph, latent: None, info: info(0) }).unwrap();
+        let model = rewrite(&Model { forward: graph, latent: None, prior: None, info: info(0) }).unwrap();
         let loaded = format::from_bytes(&format::to_bytes(&model).unwrap()).unwrap();
         prop_assert_eq!(loaded, model);
     }
@@ -60,7 +60,7 @@ fn safetensors_of_others_are_refused() {
 
 #[test]
 fn a_file_of_the_future_is_refused() {
-    refused(&changed(|header| header["version"] = 2.into()), "update Runnel");
+    refused(&changed(|header| header["version"] = 3.into()), "update Runnel");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn streamed() -> StreamModel {
     };
     let (encode, decode) = (half("encoder", 0.1), half("decoder", 0.2));
     let forward = encode.then("latents", &decode).unwrap();
-    rewrite(&Model { forward, latent: Some(Latent { encode, decode }), info: info(1) }).unwrap()
+    rewrite(&Model { forward, latent: Some(Latent { encode, decode }), prior: None, info: info(1) }).unwrap()
 }
 
 fn info(latents: usize) -> Info {

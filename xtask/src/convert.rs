@@ -161,9 +161,11 @@ pub(crate) fn half_weights(model: &StreamModel) -> u64 {
 
 fn distinct(model: &StreamModel) -> impl Iterator<Item = &Weight> {
     let latent = model.latent.iter().flat_map(|l| [&l.encode, &l.decode]);
+    let prior = model.prior.iter().map(|prior| prior.network());
     let mut seen = HashSet::new();
     std::iter::once(&model.forward)
         .chain(latent)
+        .chain(prior)
         .flat_map(|stream| stream.weights())
         .filter(move |weight| seen.insert(Arc::as_ptr(weight)))
 }

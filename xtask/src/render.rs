@@ -2,6 +2,7 @@
 
 mod paths;
 mod perform;
+mod play;
 
 use std::path::{Path, PathBuf};
 
@@ -35,13 +36,19 @@ model, left and right stay left and right. The latents of such groups are stacke
 Randomness: a seed gives the same output at any block size. --deterministic takes the mean of what would be drawn, \
 zeros for latents that were cut, and no noise.
 
+--play leaves the encoder out: the decoder sounds for so long, from latents at rest, or with --prior from those that \
+the model's prior draws. Temperature 1 draws as it was trained, 0 always takes the likeliest. (The reference's method \
+`prior` reads another number, t: its temperature is ln(1 + e^t) / ln 2, so that its 0 is 1 here.)
+
 Examples:
   cargo xtask render                               runnel-demo.wav and runnel-demo.png
   cargo xtask render drums.runnel loop.wav         loop-drums.wav
   cargo xtask render loop.wav -o out.flac          the demo model on your file
   cargo xtask render drums.runnel loop.wav --method encode
                                                    loop-drums.safetensors: z, [latents, frames]
-  cargo xtask render drums.runnel loop-drums.safetensors --method decode -o again.wav")]
+  cargo xtask render drums.runnel loop-drums.safetensors --method decode -o again.wav
+  cargo xtask render drums.runnel --play 20 --prior --temperature 0.8
+                                                   drums-played.wav")]
 pub(crate) struct Arguments {
     /// A .runnel file, or anything that `convert` reads [default: the built-in demo model]
     #[arg(value_name = "MODEL")]
@@ -73,6 +80,15 @@ pub(crate) struct Arguments {
     /// Audio to audio, audio to latents, or latents to audio
     #[arg(long, value_enum, default_value = "forward")]
     method: Method,
+    /// Play the decoder without input, for so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with_all = ["input", "offline", "method", "spectrogram"])]
+    play: Option<f64>,
+    /// Let the model's prior play the latents
+    #[arg(long, requires = "play")]
+    prior: bool,
+    /// How freely the prior draws
+    #[arg(long, value_name = "T", value_parser = temperature, default_value_t = 1.0, requires = "prior")]
+    temperature: f32,
     /// Also draw spectrograms of input and output
     #[arg(long, value_name = "OUT.png")]
     spectrogram: Option<PathBuf>,
@@ -100,6 +116,12 @@ struct Report {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(seconds) = arguments.play {
+        return play::run(arguments, seconds);
+    }
+    if arguments.method == Method::Prior {
+        bail!("--method prior reads what it made itself: hear it with --play SECONDS --prior");
+    }
     let paths = Paths::of(arguments)?;
     let opened = match &paths.model {
         Some(path) => model::open(path)?,
@@ -242,6 +264,15 @@ fn describe(name: &str, clip: &Clip, audio: bool, model_rate: u32) -> String {
         report::grouped(frames),
         report::plural(frames, "sample")
     )
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|s| (0.001..=3600.0).contains(s));
+    number.ok_or_else(|| "a number of seconds from 0.001 to 3600 is needed".into())
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|t| (0.0..=1000.0).contains(t)).ok_or_else(|| "a number from 0 to 1000 is needed".into())
 }
 
 /// Where a container of this method's output goes.

@@ -124,6 +124,7 @@ fn model() -> Model {
     Model {
         forward: encode.then("latents", &decode).expect("a graph"),
         latent: Some(Latent { encode, decode }),
+        prior: None,
         info: Info {
             name: "bands".into(),
             description: "four bands".into(),
@@ -205,6 +206,34 @@ fn kept_latency_is_the_reported_one() {
     let (aligned, late) = (bench.read_wav("aligned.wav").1, bench.read_wav("late.wav").1);
     assert_eq!((aligned.len(), late.len()), (5000, 5000));
     assert!(late[latency..] == aligned[..5000 - latency]);
+}
+
+#[test]
+fn a_decoder_plays_without_input() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    bench.succeeds("render bands.runnel --play 0.5");
+    let (spec, rest) = bench.read_wav("bands-played.wav");
+    assert_eq!((spec.channels, spec.sample_rate, rest.len()), (1, 44_100, 22_050));
+    assert!(rest.iter().all(|x| *x == 0.0), "nothing moves the latents");
+    bench.refuses("render bands.runnel --play 1 --prior -o no.wav", &["has no prior", "leave --prior out"]);
+    bench.refuses("render bands.runnel --method prior", &["--play SECONDS --prior"]);
+    bench.refuses("inspect bands.runnel --method prior", &["has no prior"]);
+
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/rave/prior/export.ts");
+    bench.succeeds(&format!("convert {golden} -o drawn.runnel"));
+    let facts = bench.succeeds("inspect drawn.runnel");
+    assert!(facts.contains("4 latents of 8 indices; "), "{facts}");
+    let verified = bench.succeeds("verify drawn.runnel");
+    assert!(verified.contains("\nprior "), "{verified}");
+    for (line, name) in [("", "a"), (" --block 7 --slack 40", "b"), (" --seed 1", "c"), (" --temperature 0", "d")] {
+        bench.succeeds(&format!("render drawn.runnel --play 0.2 --prior{line} -o {name}.wav"));
+    }
+    bench.succeeds("render drawn.runnel --play 0.2 --prior --temperature 0 --seed 9 -o e.wav");
+    let [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map(|name| bench.read_wav(&format!("{name}.wav")).1);
+    assert!(a.len() == 8820 && a.iter().any(|x| x.abs() > 0.01) && a == b && a != c && a != d);
+    // The cut latents are drawn too, by the seed.
+    assert_ne!(d, e);
 }
 
 #[test]

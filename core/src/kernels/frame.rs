@@ -83,7 +83,7 @@ pub(super) fn run<'a>(
             StreamOp::Quantize { codebooks } => quantize(codebooks, row, y, scratch),
             StreamOp::Dequantize { codebooks } => dequantize(codebooks, row, y),
             StreamOp::LatentEdit => match &mut edit {
-                Some(edit) => edit.apply(row, y),
+                Some(edit) => edit.apply(n, row, y),
                 None => y.copy_from_slice(row),
             },
         }

@@ -122,6 +122,22 @@ impl Timetable {
         steps.map(ahead).max().unwrap_or(0).max(0)
     }
 
+    /// Ticks of each frame of step `id`.
+    pub(crate) fn ticks_per_frame(&self, id: usize) -> i64 {
+        self.period / self.steps[id].frames
+    }
+
+    /// Frames of step `id` whose time has begun and that are not computed yet, at most, where up to `chunk` ticks pass at
+    /// once.
+    pub(crate) fn most_waiting(&self, id: usize, chunk: i64) -> i64 {
+        let mut progress = self.start(0)[id];
+        let waiting = |tick: i64| {
+            self.advance(id, &mut progress, tick);
+            (tick + chunk).div_euclid(self.ticks_per_frame(id)) + 1 - progress.end
+        };
+        (0..self.period).map(waiting).max().unwrap_or(1)
+    }
+
     /// What each step needs, whenever up to `chunk` ticks pass at once.
     pub(crate) fn needs(&self, steps: &[Step], output_due: impl Fn(i64) -> i64, chunk: i64) -> Vec<Needs> {
         let last = steps.len() - 1;

@@ -117,7 +117,7 @@ mod tests {
             latent_names: vec![],
             provenance,
         };
-        rewrite(&Model { forward: graph, latent: None, info }).unwrap()
+        rewrite(&Model { forward: graph, latent: None, prior: None, info }).unwrap()
     }
 
     #[test]

@@ -85,6 +85,7 @@ mod tests {
         let model = StreamModel {
             forward: rewrite::rewrite_graph(&through).unwrap(),
             latent: Some(LatentStreams { encode: decode.clone(), decode: decode.clone() }),
+            prior: None,
             info: Info {
                 name: String::new(),
                 description: String::new(),

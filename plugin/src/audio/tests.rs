@@ -9,6 +9,8 @@ use crate::params::LATENTS;
 use crate::params::{Latency, Mode};
 use crate::test_models::{autoencoder_stream, lookahead};
 
+mod prior;
+
 const STEREO: Format = Format { sampling_rate: 48_000, inputs: 2, outputs: 2 };
 const MONO: Format = Format { sampling_rate: 48_000, inputs: 1, outputs: 1 };
 

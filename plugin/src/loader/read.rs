@@ -147,7 +147,7 @@ impl Loader {
 }
 
 fn plan(path: &Path, model: &StreamModel, mode: Mode, latency: Latency) -> Result<(LoadedModel, Facts), String> {
-    let receptive_field = model.forward.receptive_field_samples();
+    let (receptive_field, has_prior) = (model.forward.receptive_field_samples(), model.prior.is_some());
     let model = LoadedModel::new(model, mode, latency)?;
     let info = &model.info;
     let facts = Facts {
@@ -156,6 +156,7 @@ fn plan(path: &Path, model: &StreamModel, mode: Mode, latency: Latency) -> Resul
         path: path.to_owned(),
         model_rate: info.sampling_rate,
         latent_names: info.latent_names.clone(),
+        has_prior,
         receptive_field,
         format: None,
         latency_samples: 0,

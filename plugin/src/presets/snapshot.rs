@@ -115,7 +115,7 @@ slot!([T] EnumParam<T>, |choice: T| Value::Choice(choice_id(choice)), |value: &V
 fn slots(params: &RunnelParams) -> impl Iterator<Item = (String, &dyn Slot)> {
     let ids: HashMap<ParamPtr, String> = params.param_map().into_iter().map(|(id, at, _)| (at, id)).collect();
     let p = params;
-    let own: [&dyn Slot; 14] = [
+    let own: [&dyn Slot; 16] = [
         &p.mix,
         &p.input_gain,
         &p.output_gain,
@@ -130,6 +130,8 @@ fn slots(params: &RunnelParams) -> impl Iterator<Item = (String, &dyn Slot)> {
         &p.gate,
         &p.freeze,
         &p.jitter,
+        &p.prior,
+        &p.prior_temperature,
     ];
     let latents = p.latents.iter().flat_map(|latent| [&latent.bias as &dyn Slot, &latent.scale]);
     let sources = p.sources.iter().flat_map(|source| [&source.latent as &dyn Slot, &source.depth]);

@@ -103,6 +103,7 @@ impl Weights {
         Ok(Model {
             forward: encode.then("latents", &decode)?,
             latent: Some(Latent { encode, decode }),
+            prior: None,
             info: Info {
                 name: "demo".into(),
                 description: format!("Runnel's demo autoencoder, mono, {SAMPLING_RATE} Hz, {LATENTS} latents"),
