@@ -3,12 +3,14 @@
 //! The header is JSON under the metadata key `runnel`:
 //!
 //! ```text
-//! { "version": 1,
+//! { "version": 1 or 2,
 //!   "info":    { name, description, sampling_rate, latent_names, provenance: { source, sha256, converter } },
 //!   "methods": { "forward": { "latency_samples": 26568,
 //!                             "nodes": [ { "name", "op": { … weights by tensor name … }, "inputs": [ids] }, … ] },
 //!                "encode": …, "decode": … } }
 //! ```
+//!
+//! Version 2 has the op `ada_in`; a file without it is of version 1, so that older Runnels read it.
 //!
 //! Weights are F32; those that `convert --weights f16` rounded are F16, and are the same values again when loaded.
 //!
@@ -31,8 +33,8 @@ use crate::model::Info;
 use crate::stream::{LatentStreams, StreamError, StreamGraph, StreamModel, StreamOp};
 use crate::tensor::{Tensor, Weight};
 
-/// The version that this converter writes, and the newest it reads.
-pub const VERSION: u32 = 1;
+/// The newest version that this converter writes and reads.
+pub const VERSION: u32 = 2;
 
 /// Why a `.runnel` file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -153,7 +155,8 @@ pub fn to_bytes(model: &StreamModel) -> Result<Vec<u8>, String> {
         let nodes = nodes.collect();
         methods.insert(method, StreamRecord { latency_samples: stream.latency_samples(), nodes });
     }
-    let header = Header { version: VERSION, info: model.info.clone(), methods };
+    let version = if streams(model).iter().any(|(_, stream)| stream.learns()) { VERSION } else { 1 };
+    let header = Header { version, info: model.info.clone(), methods };
     let header = serde_json::to_string(&header).map_err(|e| e.to_string())?;
     let bytes: BTreeMap<_, _> = tensors.iter().map(|(name, weight)| (name, stored(weight))).collect();
     let views = tensors.iter().map(|(name, weight)| {
