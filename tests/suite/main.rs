@@ -3,6 +3,7 @@
 mod contract;
 mod deep;
 mod dependence;
+mod learning;
 mod rave;
 mod runnel_file;
 mod strategy;
