@@ -4,7 +4,7 @@ use std::f64::consts::{PI, TAU};
 
 use runnel::graph::{BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, NoiseSynth, Op, Pointwise, Statistics};
 use runnel::random::Randomness;
-use runnel::{Graph, Tensor, Weight};
+use runnel::{Graph, Learning, Tensor, Weight};
 use runnel_offline::{Backend, Offline, Signal, hop};
 
 const SILENT: Randomness = Randomness::Deterministic;
