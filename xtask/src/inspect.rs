@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use runnel::plan::Plan;
-use runnel::stream::{StreamGraph, StreamModel};
+use runnel::stream::{StreamGraph, StreamModel, StreamOp};
 use serde::Serialize;
 
 use self::load::Load;
@@ -74,6 +74,8 @@ struct Stream {
     cache_bytes: u64,
     weight_bytes: u64,
     macs_per_second: f64,
+    /// Nodes that learn a source and a target.
+    learning_nodes: usize,
     nodes: Vec<Node>,
 }
 
@@ -124,7 +126,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     report::print(&nodes_table(&stream))?;
     report::print("")?;
     let past = stream.receptive_field_past_samples.map_or("unbounded".into(), report::grouped);
-    report::print(&report::facts(&[
+    let mut facts = vec![
         ("model", format!("{}: {}", model.info.name, model.info.description)),
         ("from", provenance(&model.info.provenance)),
         ("method", format!("{}, {} to {} channels", arguments.method, stream.input_channels, stream.output_channels)),
@@ -134,7 +136,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ("field", format!("{past} samples past, {} future", report::grouped(stream.receptive_field_future_samples))),
         ("hop", format!("{} samples", stream.hop_samples)),
         ("latency", report::latency(stream.latency_samples, rate)),
-    ]))
+    ];
+    if stream.learning_nodes > 0 {
+        let nodes = report::plural(stream.learning_nodes as u64, "node");
+        facts.push(("learns", format!("a source and a target, at {} {nodes}", stream.learning_nodes)));
+    }
+    report::print(&report::facts(&facts))
 }
 
 fn describe(stream: &StreamGraph, sampling_rate: u32) -> Result<Stream> {
@@ -169,6 +176,7 @@ fn describe(stream: &StreamGraph, sampling_rate: u32) -> Result<Stream> {
         cache_bytes: plan.state_bytes() as u64,
         weight_bytes: plan.weight_bytes() as u64,
         macs_per_second: nodes.iter().map(|n| n.macs_per_second).sum(),
+        learning_nodes: stream.nodes().iter().filter(|n| matches!(n.op, StreamOp::AdaIn { .. })).count(),
         nodes,
     })
 }

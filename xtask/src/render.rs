@@ -1,5 +1,6 @@
 //! `render`: a file through a model.
 
+mod learn;
 mod paths;
 mod perform;
 
@@ -11,6 +12,7 @@ use runnel::random::Randomness;
 use runnel::stream::StreamModel;
 use serde::Serialize;
 
+use self::learn::Lessons;
 use self::paths::Paths;
 use self::perform::{Performance, perform};
 use crate::audio::{self, Clip, Container};
@@ -35,13 +37,17 @@ model, left and right stay left and right. The latents of such groups are stacke
 Randomness: a seed gives the same output at any block size. --deterministic takes the mean of what would be drawn, \
 zeros for latents that were cut, and no noise.
 
+Learning: a model with AdaIN nodes carries the statistics of one sound over to those of another. It hears each file once, \
+from its first sample to its last, at every node as far as it comes in that time; then the input is rendered.
+
 Examples:
   cargo xtask render                               runnel-demo.wav and runnel-demo.png
   cargo xtask render drums.runnel loop.wav         loop-drums.wav
   cargo xtask render loop.wav -o out.flac          the demo model on your file
   cargo xtask render drums.runnel loop.wav --method encode
                                                    loop-drums.safetensors: z, [latents, frames]
-  cargo xtask render drums.runnel loop-drums.safetensors --method decode -o again.wav")]
+  cargo xtask render drums.runnel loop-drums.safetensors --method decode -o again.wav
+  cargo xtask render v3.runnel voice.wav --learn-source voice.wav --learn-target drums.wav")]
 pub(crate) struct Arguments {
     /// A .runnel file, or anything that `convert` reads [default: the built-in demo model]
     #[arg(value_name = "MODEL")]
@@ -73,6 +79,8 @@ pub(crate) struct Arguments {
     /// Audio to audio, audio to latents, or latents to audio
     #[arg(long, value_enum, default_value = "forward")]
     method: Method,
+    #[command(flatten)]
+    lessons: Lessons,
     /// Also draw spectrograms of input and output
     #[arg(long, value_name = "OUT.png")]
     spectrogram: Option<PathBuf>,
@@ -87,6 +95,7 @@ struct Report {
     input: String,
     output: PathBuf,
     spectrogram: Option<PathBuf>,
+    learned: Option<String>,
     channels: usize,
     frames: usize,
     sampling_rate: Option<u32>,
@@ -108,7 +117,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let streams = &opened.streams;
     let stream = arguments.method.of(streams)?;
     let clip = read(&paths, arguments.method, streams)?;
-    let inputs: Vec<&Path> = paths.model.iter().chain(&paths.input).map(PathBuf::as_path).collect();
+    let named = paths.model.iter().chain(&paths.input).map(PathBuf::as_path);
+    let inputs: Vec<&Path> = named.chain(arguments.lessons.files()).collect();
     let mut output = Output::create(&paths.output, &inputs)?;
     let picture = match &paths.spectrogram {
         Some(_) if arguments.method != Method::Forward => {
@@ -124,10 +134,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         true => Some(opened.offline(arguments.method)?),
         false => None,
     };
+    let learned = arguments.lessons.learn(streams, randomness)?;
     let slack_samples = arguments.slack.samples(stream, streams.info.sampling_rate);
     let performance = Performance {
         stream,
         offline: offline.as_ref(),
+        learned: learned.as_ref(),
         method: arguments.method,
         model_rate: streams.info.sampling_rate,
         randomness,
@@ -165,6 +177,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         input: describe(&paths.input_name(), &clip, arguments.method.reads_audio(), streams.info.sampling_rate),
         output: paths.output.clone(),
         spectrogram: paths.spectrogram.clone(),
+        learned: arguments.lessons.told(),
         channels: performed.clip.channels.len(),
         frames: performed.clip.frames(),
         sampling_rate: performed.clip.sampling_rate,
@@ -190,6 +203,9 @@ fn print(report: &Report, arguments: &Arguments, clip: &Clip, streams: &StreamMo
     ];
     if let Some(path) = &report.spectrogram {
         lines.push(("picture", path.display().to_string()));
+    }
+    if let Some(learned) = &report.learned {
+        lines.push(("learned", learned.clone()));
     }
     let how = match (arguments.offline, arguments.keep_latency) {
         (true, _) => "none offline; the stream has ",
