@@ -1,9 +1,16 @@
 //! Engine: runs a plan. `process` cannot fail, allocates nothing, and gives the same bits for every partition of its
 //! input: each frame of each node is a pure function of the frames it reads.
 
+mod adaptation;
+mod moments;
+
 use std::sync::Arc;
 
-use crate::kernels::Call;
+pub(crate) use adaptation::Adaptation;
+pub use adaptation::{Learned, LearnedNode, Learning, RestoreError};
+pub use moments::Moments;
+
+use crate::kernels::{Call, Kernel};
 use crate::plan::{Plan, State};
 use crate::prior::{PriorPlan, PriorPlayer};
 use crate::random::{Amounts, Randomness};
@@ -17,6 +24,8 @@ pub struct Engine {
     randomness: Randomness,
     amounts: Amounts,
     edits: Vec<LatentEdit>,
+    /// In the order of their steps.
+    adaptations: Vec<Adaptation>,
     recurrent_resets: u64,
 }
 
@@ -84,12 +93,17 @@ impl Engine {
     pub fn new(plan: Arc<Plan>, randomness: Randomness) -> Self {
         let edits = plan.kernels.iter().enumerate().filter(|(_, k)| k.is_latent_edit());
         let edits = edits.map(|(step, _)| LatentEdit::new(step, plan.rings[step].channels));
+        let adaptations = plan.kernels.iter().enumerate().filter_map(|(step, kernel)| match kernel {
+            Kernel::AdaIn(adain) => Some(Adaptation::new(step, plan.rings[step].channels, adain)),
+            _ => None,
+        });
         let mut engine = Self {
             state: plan.initial.clone(),
             scratch: vec![0.0; plan.scratch_len],
             randomness,
             amounts: Amounts::default(),
             edits: edits.collect(),
+            adaptations: adaptations.collect(),
             recurrent_resets: 0,
             plan,
         };
@@ -180,7 +194,8 @@ impl Engine {
         self.plan.due(self.state.received)
     }
 
-    /// Back to the start of a signal. Latent edits stay, but nothing is held.
+    /// Back to the start of a signal. Latent edits stay, but nothing is held; what was learned stays, and so does
+    /// learning. The silence before the signal meets the statistics of the file.
     pub fn reset(&mut self) {
         self.edits.iter_mut().for_each(LatentEdit::restart);
         self.state.arena.copy_from_slice(&self.plan.initial.arena);
@@ -202,6 +217,63 @@ impl Engine {
     /// The model's edit points, one for each [`crate::graph::Op::LatentEdit`].
     pub fn latent_edits(&mut self) -> &mut [LatentEdit] {
         &mut self.edits
+    }
+
+    /// What the model's [`crate::graph::Op::AdaIn`] nodes learn, each from the next frame that it computes on. Frames
+    /// before the signal, and those with a value that is no number, are not learned.
+    pub fn set_learning(&mut self, learning: Learning) {
+        self.adaptations.iter_mut().for_each(|a| a.set_learning(learning));
+    }
+
+    /// Puts back what the file holds of the source.
+    pub fn forget_source(&mut self) {
+        self.adaptations.iter_mut().for_each(Adaptation::forget_source);
+    }
+
+    /// Puts back what the file holds of the target.
+    pub fn forget_target(&mut self) {
+        self.adaptations.iter_mut().for_each(Adaptation::forget_target);
+    }
+
+    /// Whether every node knows its source, and its target, learned or from the file; `None` for a model that cannot
+    /// learn.
+    pub fn knows(&self) -> Option<[bool; 2]> {
+        let both = |a: [bool; 2], b: [bool; 2]| [a[0] && b[0], a[1] && b[1]];
+        self.adaptations.iter().map(Adaptation::knows).reduce(both)
+    }
+
+    /// What was learned. Allocates.
+    pub fn learned(&self) -> Learned {
+        let nodes = self.adaptations.iter().map(|adaptation| {
+            let [source, target] = adaptation.learned().map(Moments::clone);
+            LearnedNode { name: self.plan.steps()[adaptation.step].name.clone(), source, target }
+        });
+        Learned { nodes: nodes.collect() }
+    }
+
+    /// What was learned of the source and of the target, node by node in the order of [`Self::learned`].
+    pub fn moments(&self) -> impl Iterator<Item = [&Moments; 2]> {
+        self.adaptations.iter().map(Adaptation::learned)
+    }
+
+    /// Takes over what was learned, from the next frame on, into the nodes of the same names; nodes that `learned` lacks
+    /// stay as they are. Does not allocate, where nothing is refused.
+    ///
+    /// # Errors
+    /// When it is none of this model's; nothing has changed then.
+    pub fn restore(&mut self, learned: &Learned) -> Result<(), RestoreError> {
+        let named = |a: &Adaptation| learned.node(&self.plan.steps()[a.step].name);
+        let matches = self.adaptations.iter().filter_map(|a| Some(a.check(named(a)?)));
+        if matches.clone().count() == 0 && !learned.nodes.is_empty() {
+            return Err(RestoreError::Strange { found: learned.nodes.len(), needed: self.adaptations.len() });
+        }
+        matches.collect::<Result<(), _>>()?;
+        for adaptation in &mut self.adaptations {
+            if let Some(node) = learned.node(&self.plan.steps()[adaptation.step].name) {
+                adaptation.restore(node);
+            }
+        }
+        Ok(())
     }
 
     /// The plan that this engine runs.
@@ -253,6 +325,10 @@ impl Engine {
             let to = state.progress[id];
             let slices = plan.kernels[id].slices();
             let mut edit = self.edits.iter_mut().find(|e| e.step == id);
+            let mut adaptation = match self.adaptations.binary_search_by_key(&id, |a| a.step) {
+                Ok(at) => Some(&mut self.adaptations[at]),
+                Err(_) => None,
+            };
             observe(id, true);
             // The rest of what is begun, what is whole, and what is begun anew.
             let begun = from.end..from.partial_end;
@@ -271,6 +347,7 @@ impl Engine {
                         randomness: self.randomness,
                         amounts: self.amounts,
                         edit: edit.as_deref_mut(),
+                        adaptation: adaptation.as_deref_mut(),
                     };
                     self.recurrent_resets += plan.run(id, &mut state.arena, call);
                 }

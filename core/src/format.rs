@@ -3,7 +3,7 @@
 //! The header is JSON under the metadata key `runnel`:
 //!
 //! ```text
-//! { "version": 1,
+//! { "version": 1 or 2,
 //!   "info":    { name, description, sampling_rate, latent_names, provenance: { source, sha256, converter } },
 //!   "methods": { "forward": { "latency_samples": 26568,
 //!                             "nodes": [ { "name", "op": { … weights by tensor name … }, "inputs": [ids] }, … ] },
@@ -11,7 +11,8 @@
 //!   "prior":   { "resolution": 32 } }
 //! ```
 //!
-//! `prior` stands where the model has one, in files of version 2.
+//! `prior` stands where the model has one. Version 2 has it, and the op `ada_in`; a file with neither is of version 1, so
+//! that older Runnels read it.
 //!
 //! Weights are F32; those that `convert --weights f16` rounded are F16, and are the same values again when loaded.
 //!
@@ -34,7 +35,7 @@ use crate::model::Info;
 use crate::stream::{LatentStreams, PriorStream, StreamError, StreamGraph, StreamModel, StreamOp};
 use crate::tensor::{Tensor, Weight};
 
-/// The newest version that is read. Models without a prior are written as version 1, which holds no more.
+/// The newest version that is read. Models that version 1 can hold are written as version 1.
 pub const VERSION: u32 = 2;
 
 /// Why a `.runnel` file cannot be read or written.
@@ -165,7 +166,8 @@ pub fn to_bytes(model: &StreamModel) -> Result<Vec<u8>, String> {
         methods.insert(method, StreamRecord { latency_samples: stream.latency_samples(), nodes });
     }
     let prior = model.prior.as_ref().map(|prior| PriorRecord { resolution: prior.resolution() });
-    let version = if prior.is_some() { VERSION } else { 1 };
+    let learns = streams(model).iter().any(|(_, stream)| stream.learns());
+    let version = if prior.is_some() || learns { VERSION } else { 1 };
     let header = Header { version, info: model.info.clone(), methods, prior };
     let header = serde_json::to_string(&header).map_err(|e| e.to_string())?;
     let bytes: BTreeMap<_, _> = tensors.iter().map(|(name, weight)| (name, stored(weight))).collect();

@@ -4,7 +4,7 @@ mod op;
 mod shape;
 pub mod text;
 
-pub use op::{AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, NoiseSynth, Op, Pointwise};
+pub use op::{BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, NoiseSynth, Op, Pointwise, Statistics};
 
 pub(crate) use shape::infer as infer_shape;
 

@@ -3,6 +3,7 @@
 //!
 //! An algorithm is written once over the sixteen lanes of [`vector::Simd`] and runs on the instruction set of [`isa`].
 
+mod adain;
 mod angles;
 mod conv;
 mod epilogue;
@@ -20,6 +21,7 @@ mod vector;
 
 use std::ops::Range;
 
+pub(crate) use adain::{AdaIn, Transfer};
 pub(crate) use conv::PackedConv;
 pub(crate) use epilogue::Epilogue;
 use epilogue::{Combination, combine};
@@ -28,7 +30,7 @@ pub use isa::InstructionSet;
 pub(crate) use isa::Isa;
 use spectrum::Spectrum;
 
-use crate::engine::LatentEdit;
+use crate::engine::{Adaptation, LatentEdit};
 use crate::plan::{Plan, Ring};
 use crate::random::{Amounts, Randomness};
 use crate::stream::{Part, StreamOp};
@@ -52,6 +54,8 @@ pub(crate) enum Kernel {
     Noise(noise::Noise),
     /// Anything else, as its definition says.
     Frame(StreamOp),
+    /// Adaptive instance normalisation.
+    AdaIn(AdaIn),
 }
 
 impl Kernel {
@@ -64,6 +68,7 @@ impl Kernel {
             StreamOp::NoiseSynth(synth) => Self::Noise(noise::Noise::new(synth, isa)),
             StreamOp::Add => Self::Add,
             StreamOp::Mul => Self::Mul,
+            StreamOp::AdaIn { source, target } => Self::AdaIn(AdaIn::new(source.as_ref(), target.as_ref())),
             other => Function::of(other).map_or_else(|| Self::Frame(other.clone()), Self::Function),
         }
     }
@@ -75,7 +80,7 @@ impl Kernel {
             Self::Gru(gru) => gru.scratch_len(),
             Self::Noise(noise) => noise.scratch_len(),
             Self::Frame(op) => frame::scratch_len(op),
-            Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul => 0,
+            Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul | Self::AdaIn(_) => 0,
         }
     }
 
@@ -102,6 +107,7 @@ impl Kernel {
             Self::Function(function) => function.weight_bytes(),
             Self::Frame(op) => op.weights().iter().map(|w| w.len() * size_of::<f32>()).sum(),
             Self::Spectrum(_) | Self::Add | Self::Mul => 0,
+            Self::AdaIn(adain) => adain.weight_bytes(),
         }
     }
 
@@ -136,6 +142,7 @@ pub(crate) struct Call<'a> {
     pub(crate) randomness: Randomness,
     pub(crate) amounts: Amounts,
     pub(crate) edit: Option<&'a mut LatentEdit>,
+    pub(crate) adaptation: Option<&'a mut Adaptation>,
 }
 
 impl Kernel {
@@ -149,7 +156,7 @@ impl Kernel {
         own: &mut [f32],
         call: Call<'_>,
     ) -> u64 {
-        let Call { frames, slices, scratch, randomness, amounts, edit } = call;
+        let Call { frames, slices, scratch, randomness, amounts, edit, adaptation } = call;
         let written = frames.clone();
         let all = 0..ring.channels;
         let mut resets = 0;
@@ -176,6 +183,7 @@ impl Kernel {
                 let draws = (randomness, amounts.temperature);
                 frame::run(op, inputs, source, ring, own, frames, scratch, draws, edit);
             }
+            Self::AdaIn(adain) => adain.run(isa, source(0), ring, own, frames, adaptation),
         }
         ring.reflect(own, written);
         resets

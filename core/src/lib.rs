@@ -21,7 +21,7 @@ pub mod tensor;
 mod threads;
 pub mod timing;
 
-pub use engine::Engine;
+pub use engine::{Engine, Learned, Learning};
 pub use graph::{Graph, GraphError, NodeId};
 pub use kernels::InstructionSet;
 pub use model::{Info, Latent, Model, Prior};

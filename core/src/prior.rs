@@ -118,6 +118,7 @@ impl PriorPlan {
             randomness: Randomness::Deterministic,
             amounts: Amounts::default(),
             edit: None,
+            adaptation: None,
         };
         self.plan.run(piece.step, arena, call);
     }

@@ -177,6 +177,11 @@ impl StreamGraph {
         (samples(clear[clear.len() - 1]), samples(-end[end.len() - 1]))
     }
 
+    /// Whether it has nodes that learn a source and a target.
+    pub fn learns(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.op, StreamOp::AdaIn { .. }))
+    }
+
     /// Multiply-adds per audio sample of node `id`.
     pub fn macs_per_sample(&self, id: NodeId) -> f64 {
         let node = &self.nodes[id];

@@ -7,6 +7,7 @@ mod footer;
 mod fourier;
 pub mod hand;
 mod latents;
+mod learning;
 mod meters;
 mod model_bar;
 mod panel;
@@ -128,10 +129,12 @@ impl EditorApp {
         let said = self.models.said().or(self.presets.said()).is_some();
         let told = said || status.phase != Phase::Settled || status.note.is_some();
         let notice = if told { 24.0 } else { -theme::GAP };
-        let [header, notice, middle, panel, footer] =
-            theme::rows(window.shrink(theme::GAP), [76.0, notice, 0.0, panel::HEIGHT, 20.0]);
+        let learning = learning::height(&self.params);
+        let [header, notice, learning, middle, panel, footer] =
+            theme::rows(window.shrink(theme::GAP), [76.0, notice, learning, 0.0, panel::HEIGHT, 20.0]);
         self.header(ui, header, &status, hand);
         self.notice(ui, notice, &status);
+        learning::show(ui, learning, &self.params, hand);
         self.middle(ui, middle, &status, hand, rate);
         panel::show(ui, panel, &self.params, hand);
         within(ui, footer.shrink2(vec2(4.0, 0.0)), |ui| self.parts.footer.show(ui, &status));

@@ -1,7 +1,7 @@
 //! What a player's hands ask of the model, looked at on a grid of the model's own time: so the same movements give the
 //! same bits, however the host cuts its blocks.
 
-use runnel::{Amounts, Engine, Randomness};
+use runnel::{Amounts, Engine, Learning, Randomness};
 
 use crate::params::LATENTS;
 
@@ -13,6 +13,8 @@ const SMOOTHING_SECONDS: f32 = 0.02;
 const WALK_SECONDS: f64 = 0.8;
 /// Names the random walk among the random parts.
 const WALK_KEY: u32 = 0x7761_6c6b;
+/// Looks after which what is being learned is noted again.
+const LOOKS_PER_NOTE: u64 = 256;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,6 +39,12 @@ pub struct Hands {
     pub wide_noise: bool,
     /// Gains of the random parts.
     pub amounts: Amounts,
+    /// What the model learns.
+    pub learning: Learning,
+    /// The source is forgotten when this turns on.
+    pub forgets_source: bool,
+    /// The target is forgotten when this turns on.
+    pub forgets_target: bool,
 }
 
 impl Default for Hands {
@@ -53,6 +61,9 @@ impl Default for Hands {
             noisy: false,
             wide_noise: false,
             amounts: Amounts::default(),
+            learning: Learning::Off,
+            forgets_source: false,
+            forgets_target: false,
         }
     }
 }
@@ -81,8 +92,14 @@ impl Follower {
         (self.reached, self.looks) = (None, 0);
     }
 
-    /// One look: moves towards what is asked for, and passes it on.
-    pub fn look(&mut self, asked: &Hands, engines: &mut [Engine]) {
+    /// Whether the engines were to learn at the last look.
+    pub fn learns(&self) -> bool {
+        self.reached.is_some_and(|reached| reached.learning != Learning::Off)
+    }
+
+    /// One look: moves towards what is asked for, and passes it on. Whether what the engines have learned is to be noted:
+    /// now and then, when they stop, and when they forget.
+    pub fn look(&mut self, asked: &Hands, engines: &mut [Engine]) -> bool {
         let pace = self.pace;
         let toward = |from: f32, to: f32| {
             let next = from + pace * (to - from);
@@ -102,6 +119,12 @@ impl Follower {
         };
         self.reached = Some(reached);
         let seconds = self.looks as f64 * self.seconds_per_look;
+        let forgets_source = asked.forgets_source && !from.forgets_source;
+        let forgets_target = asked.forgets_target && !from.forgets_target;
+        let noted = forgets_source
+            || forgets_target
+            || from.learning != asked.learning
+            || asked.learning != Learning::Off && self.looks.is_multiple_of(LOOKS_PER_NOTE);
         self.looks += 1;
         for (number, engine) in engines.iter_mut().enumerate() {
             let side = if reached.wide_noise { (number as u64) << 32 } else { 0 };
@@ -109,6 +132,13 @@ impl Follower {
                 if reached.noisy { Randomness::Seeded(reached.seed ^ side) } else { Randomness::Deterministic };
             engine.set_randomness(randomness);
             engine.set_amounts(reached.amounts);
+            engine.set_learning(reached.learning);
+            if forgets_source {
+                engine.forget_source();
+            }
+            if forgets_target {
+                engine.forget_target();
+            }
             for edit in engine.latent_edits() {
                 edit.frozen = reached.frozen;
                 if let Some(prior) = &mut edit.prior {
@@ -122,6 +152,7 @@ impl Follower {
                 }
             }
         }
+        noted
     }
 }
 
@@ -151,7 +182,7 @@ mod tests {
         let mut follower = Follower::new(48_000);
         follower.look(&Hands::default(), &mut []);
         let asked = Hands { bias: [1.5; LATENTS], ..Hands::default() };
-        (0..1000).for_each(|_| follower.look(&asked, &mut []));
+        (0..1000).for_each(|_| drop(follower.look(&asked, &mut [])));
         assert_eq!(follower.reached.unwrap(), asked);
     }
 }

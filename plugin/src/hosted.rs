@@ -8,6 +8,9 @@ use runnel::timing::Rate;
 use runnel::{Engine, Info, Plan, PlanOptions, PriorPlan, Randomness, StreamGraph, StreamModel};
 
 use crate::hands::{Follower, GRID, Hands};
+use crate::memory::Memory;
+use crate::model_file::Contents;
+use crate::notebook::Notebook;
 use crate::params::{Channels, Latency, Mode};
 use crate::resample::{Filter, Resampler, Start};
 use crate::telemetry::Telemetry;
@@ -43,6 +46,9 @@ pub struct LoadedModel {
     past_samples: Option<u64>,
     inputs: usize,
     outputs: usize,
+    memory: Memory,
+    /// Hash of its file's contents.
+    hash: String,
 }
 
 impl LoadedModel {
@@ -89,7 +95,13 @@ impl LoadedModel {
         let latency_samples = plan.latency_samples() as i64;
         // A player's hands sound without end.
         let past_samples = if mode == Mode::Play { None } else { forward.receptive_field_samples().0 };
-        Ok(Self { info, plan, prior, latency_samples, past_samples, inputs, outputs })
+        let (memory, hash) = (Memory::default(), String::new());
+        Ok(Self { info, plan, prior, latency_samples, past_samples, inputs, outputs, memory, hash })
+    }
+
+    /// The same, of a file with these contents: what its engines learn is kept in `memory`, and found there.
+    pub fn remembering(self, memory: Memory, contents: &Contents) -> Self {
+        Self { memory, hash: contents.hash.clone(), ..self }
     }
 }
 
@@ -113,6 +125,7 @@ fn slack_samples(stream: &StreamGraph, latency: Latency) -> u64 {
 #[derive(Debug)]
 pub struct HostedModel {
     engines: Vec<Engine>,
+    notebook: Option<Arc<Notebook>>,
     follower: Follower,
     /// Model frames since the last look at the player's hands.
     since_look: usize,
@@ -150,7 +163,8 @@ impl HostedModel {
             model.prior.iter().for_each(|prior| engine.add_prior(prior));
             engine
         };
-        let engines = (0..count).map(engine).collect();
+        let mut engines: Vec<_> = (0..count).map(engine).collect();
+        let notebook = model.memory.take_over(&model.hash, &mut engines);
         let (inputs, outputs) = (count * model.inputs, count * model.outputs);
         let rates = (model.info.sampling_rate != format.sampling_rate)
             .then(|| Rates::new(model, format.sampling_rate, inputs, outputs));
@@ -162,6 +176,7 @@ impl HostedModel {
         let past_samples = model.past_samples.map(|p| (p as f64 * host_samples_per_sample).ceil() as u32);
         Self {
             engines,
+            notebook,
             follower: Follower::new(model.info.sampling_rate),
             since_look: 0,
             told_latents: 0,
@@ -185,8 +200,11 @@ impl HostedModel {
         self.tail_samples
     }
 
-    /// Back to the start of a signal.
+    /// Back to the start of a signal. What was learned stays.
     pub fn reset(&mut self) {
+        if let Some(notebook) = self.notebook.as_ref().filter(|_| self.follower.learns()) {
+            notebook.write(&self.engines);
+        }
         self.engines.iter_mut().for_each(Engine::reset);
         self.follower.reset();
         (self.since_look, self.told_latents) = (0, 0);
@@ -215,6 +233,7 @@ impl HostedModel {
         }
         let mut band = Band {
             engines: &mut self.engines,
+            notebook: self.notebook.as_deref(),
             inputs: self.inputs,
             outputs: self.outputs,
             follower: &mut self.follower,
@@ -276,6 +295,7 @@ impl Rates {
 /// The engines at work, with the player's hands on them.
 struct Band<'a> {
     engines: &'a mut [Engine],
+    notebook: Option<&'a Notebook>,
     inputs: usize,
     outputs: usize,
     follower: &'a mut Follower,
@@ -291,7 +311,13 @@ impl Band<'_> {
         let mut at = 0;
         while at < frames {
             if *self.since_look == 0 {
-                self.follower.look(self.hands, self.engines);
+                let noted = self.follower.look(self.hands, self.engines);
+                if let Some(notebook) = self.notebook {
+                    notebook.look(self.engines);
+                    if noted {
+                        notebook.write(self.engines);
+                    }
+                }
             }
             let end = frames.min(at + GRID - *self.since_look);
             self.run(received, made, at..end);

@@ -20,7 +20,9 @@ pub mod hosted;
 pub mod interleaved;
 pub mod library;
 pub mod loader;
+pub mod memory;
 pub mod model_file;
+pub mod notebook;
 pub mod notes;
 pub mod params;
 #[cfg(feature = "editor")]

@@ -1,10 +1,11 @@
 //! The plugin's parameters and what else the host keeps for it. Ids never change: projects are saved with them.
 
 use nice_plug::prelude::*;
-use runnel::Amounts;
+use runnel::{Amounts, Learning};
 
 use crate::hands::Hands;
 use crate::host::{ModelKnown, ModelPath};
+use crate::memory::Memory;
 use crate::notes::Notes;
 
 /// Latent channels that have parameters, whatever the model has; those beyond the model's are inert.
@@ -82,6 +83,21 @@ pub struct RunnelParams {
     /// Which latents notes and controllers move, in the order of [`Source::ALL`].
     #[nested(array, group = "Notes and controllers")]
     pub sources: [SourceParams; Source::ALL.len()],
+    /// What the model has learned.
+    #[persist = "learned"]
+    pub memory: Memory,
+    /// Whether the model learns its source from what it hears.
+    #[id = "learn-source"]
+    pub learn_source: BoolParam,
+    /// Whether the model learns its target from what it hears; it does not learn its source then.
+    #[id = "learn-target"]
+    pub learn_target: BoolParam,
+    /// The source is forgotten when this turns on.
+    #[id = "reset-source"]
+    pub reset_source: BoolParam,
+    /// The target is forgotten when this turns on.
+    #[id = "reset-target"]
+    pub reset_target: BoolParam,
 }
 
 /// What is done to one latent: `scale · z + bias`.
@@ -218,6 +234,11 @@ impl Default for RunnelParams {
             prior_temperature: FloatParam::new("Prior temperature", 1.0, PRIOR_TEMPERATURE).with_step_size(0.01),
             latents: std::array::from_fn(LatentParams::new),
             sources: Source::ALL.map(SourceParams::new),
+            memory: Memory::default(),
+            learn_source: BoolParam::new("Learn source", false),
+            learn_target: BoolParam::new("Learn target", false),
+            reset_source: BoolParam::new("Reset source", false),
+            reset_target: BoolParam::new("Reset target", false),
         }
     }
 }
@@ -266,6 +287,13 @@ impl RunnelParams {
             noisy: self.noise.value(),
             wide_noise: self.wide_noise.value(),
             amounts: Amounts { temperature: self.temperature.value(), noise: self.noise_amount.value() },
+            learning: match (self.learn_source.value(), self.learn_target.value()) {
+                (_, true) => Learning::Target,
+                (true, false) => Learning::Source,
+                (false, false) => Learning::Off,
+            },
+            forgets_source: self.reset_source.value(),
+            forgets_target: self.reset_target.value(),
         }
     }
 }
@@ -331,7 +359,9 @@ mod tests {
         ];
         let latents = (1..=LATENTS).flat_map(|n| [format!("latent-bias_{n}"), format!("latent-scale_{n}")]);
         let sources = (1..=6).flat_map(|n| [format!("source-latent_{n}"), format!("source-depth_{n}")]);
-        let expected: Vec<String> = own.map(String::from).into_iter().chain(latents).chain(sources).collect();
+        let learning = ["learn-source", "learn-target", "reset-source", "reset-target"].map(String::from);
+        let own = own.map(String::from).into_iter();
+        let expected: Vec<String> = own.chain(latents).chain(sources).chain(learning).collect();
         assert_eq!(ids, expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runnel::graph::{Conv1d, ConvTranspose1d, Op};
+use runnel::graph::{Conv1d, ConvTranspose1d, Op, Pointwise};
 use runnel::model::Provenance;
 use runnel::stream::{LatentStreams, PriorStream};
 use runnel::{Graph, Info, StreamModel, Tensor};
@@ -78,5 +78,23 @@ pub(crate) fn autoencoder_with_prior(sampling_rate: u32) -> StreamModel {
     let network = runnel::rewrite::rewrite_graph(&graph).unwrap();
     let mut model = autoencoder_stream(sampling_rate);
     model.prior = Some(PriorStream::new(network, 4).unwrap());
+    model
+}
+
+/// Two channels that learn, every second sample, between two convolutions.
+pub(crate) fn learner_stream(sampling_rate: u32) -> StreamModel {
+    let weight = |shape: [usize; 3]| {
+        let len = shape.iter().product::<usize>();
+        Arc::new(Tensor::new(shape, (0..len).map(|i| ((i * 37 % 19) as f32 - 9.0) / 12.0).collect()))
+    };
+    let down = Conv1d { weight: weight([2, 1, 5]), bias: None, stride: 2, dilation: 1, left_padding: 2, groups: 1 };
+    let up = ConvTranspose1d { weight: weight([2, 1, 4]), bias: None, stride: 2, left_trim: 1, groups: 1 };
+    let mut graph = Graph::new(1);
+    graph.push("down", Op::Conv1d(down), &[0]).unwrap();
+    graph.push("adain", Op::AdaIn { source: None, target: None }, &[1]).unwrap();
+    graph.push("bent", Op::Pointwise(Pointwise::Tanh), &[2]).unwrap();
+    graph.push("up", Op::ConvTranspose1d(up), &[3]).unwrap();
+    let mut model = lookahead_stream(0, 1, sampling_rate);
+    model.forward = runnel::rewrite::rewrite_graph(&graph).unwrap();
     model
 }

@@ -3,6 +3,7 @@
 mod contract;
 mod deep;
 mod dependence;
+mod learning;
 mod prior;
 mod rave;
 mod runnel_file;

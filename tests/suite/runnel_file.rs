@@ -64,6 +64,22 @@ fn a_file_of_the_future_is_refused() {
 }
 
 #[test]
+fn only_a_model_that_learns_needs_version_2() {
+    let version = |file: &[u8]| {
+        let (_, metadata) = safetensors::SafeTensors::read_metadata(file).unwrap();
+        let header: Value = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["runnel"]).unwrap();
+        header["version"].as_u64()
+    };
+    assert_eq!(version(&saved()), Some(1));
+    let mut graph = Graph::new(1);
+    graph.push("adain", Op::AdaIn { source: None, target: None }, &[0]).unwrap();
+    let model = rewrite(&Model { forward: graph, latent: None, prior: None, info: info(0) }).unwrap();
+    let file = format::to_bytes(&model).unwrap();
+    assert_eq!(version(&file), Some(2));
+    assert_eq!(format::from_bytes(&file).unwrap(), model);
+}
+
+#[test]
 fn a_missing_tensor_is_named() {
     let renamed = changed(|header| header["methods"]["forward"]["nodes"][1]["op"]["conv"]["weight"] = "lost".into());
     refused(&renamed, "encoder: tensor lost is missing");

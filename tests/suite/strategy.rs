@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use runnel::graph::{BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, NodeId, NoiseSynth, Op, Pointwise};
+use runnel::graph::{
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, NodeId, NoiseSynth, Op, Pointwise, Statistics,
+};
 use runnel::{Tensor, Weight};
 
 /// A convolution; its groups divide the channels it meets.
@@ -54,6 +56,8 @@ pub(crate) enum Layer {
     Gru(usize),
     Gaussian,
     Noise(usize),
+    /// Whether source and target are learned.
+    AdaIn([bool; 2]),
 }
 
 /// Output channels: mostly few, now and then several panels of a kernel.
@@ -94,6 +98,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => (1..4usize).prop_map(Layer::Gru),
         1 => Just(Layer::Gaussian),
         1 => (1..5usize).prop_map(Layer::Noise),
+        1 => any::<[bool; 2]>().prop_map(Layer::AdaIn),
     ]
 }
 
@@ -111,6 +116,19 @@ impl fmt::Debug for Case {
 pub(crate) fn graph() -> impl Strategy<Value = Case> {
     (1..4usize, prop::collection::vec(layer(), 1..8), any::<u64>())
         .prop_map(|(channels, layers, seed)| Case(build(channels, &layers, seed)))
+}
+
+/// As [`graph`], with a node that learns before the last layers.
+#[allow(dead_code, reason = "not every test binary learns")]
+pub(crate) fn learner() -> impl Strategy<Value = Case> {
+    let some = || prop::collection::vec(layer(), 0..4);
+    (1..4usize, some(), any::<[bool; 2]>(), some(), any::<u64>()).prop_map(
+        |(channels, mut layers, held, rest, seed)| {
+            layers.push(Layer::AdaIn(held));
+            layers.extend(rest);
+            Case(build(channels, &layers, seed))
+        },
+    )
 }
 
 /// Samples of slack, with whole hops among them.
@@ -267,6 +285,13 @@ impl Builder {
                     let excitation = Excitation::Random { key: self.graph.nodes().len() as u32 };
                     self.push(Op::NoiseSynth(NoiseSynth { response, excitation }), &[x]);
                 }
+            }
+            Layer::AdaIn(learned) => {
+                let n = self.channels();
+                let [source, target] = learned.map(|learned| {
+                    learned.then(|| Statistics { mean: self.vector(n, -0.5, 0.5), deviation: self.vector(n, 0.5, 1.5) })
+                });
+                self.push(Op::AdaIn { source, target }, &[x]);
             }
         }
     }

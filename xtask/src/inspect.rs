@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use runnel::plan::Plan;
-use runnel::stream::{PriorStream, StreamGraph, StreamModel};
+use runnel::stream::{PriorStream, StreamGraph, StreamModel, StreamOp};
 use serde::Serialize;
 
 use self::load::Load;
@@ -76,6 +76,8 @@ struct Stream {
     cache_bytes: u64,
     weight_bytes: u64,
     macs_per_second: f64,
+    /// Nodes that learn a source and a target.
+    learning_nodes: usize,
     nodes: Vec<Node>,
 }
 
@@ -141,6 +143,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ("hop", format!("{} {}", stream.hop_samples, report::plural(stream.hop_samples as u64, unit))),
         ("latency", report::latency(stream.latency_samples, rate)),
     ];
+    if stream.learning_nodes > 0 {
+        let nodes = report::plural(stream.learning_nodes as u64, "node");
+        lines.push(("learns", format!("a source and a target, at {} {nodes}", stream.learning_nodes)));
+    }
     if let (Some(prior), true) = (&model.prior, arguments.method != Method::Prior) {
         lines.push(("prior", cost(prior, frames_per_second(Method::Prior, &model))?));
     }
@@ -206,6 +212,7 @@ fn describe(stream: &StreamGraph, sampling_rate: f64) -> Result<Stream> {
         cache_bytes: plan.state_bytes() as u64,
         weight_bytes: plan.weight_bytes() as u64,
         macs_per_second: nodes.iter().map(|n| n.macs_per_second).sum(),
+        learning_nodes: stream.nodes().iter().filter(|n| matches!(n.op, StreamOp::AdaIn { .. })).count(),
         nodes,
     })
 }

@@ -1,5 +1,6 @@
 //! `render`: a file through a model.
 
+mod learn;
 mod paths;
 mod perform;
 mod play;
@@ -12,6 +13,7 @@ use runnel::random::Randomness;
 use runnel::stream::StreamModel;
 use serde::Serialize;
 
+use self::learn::Lessons;
 use self::paths::Paths;
 use self::perform::{Performance, perform};
 use crate::audio::{self, Clip, Container};
@@ -39,6 +41,8 @@ zeros for latents that were cut, and no noise.
 --play leaves the encoder out: the decoder sounds for so long, from latents at rest, or with --prior from those that \
 the model's prior draws. Temperature 1 draws as it was trained, 0 always takes the likeliest. (The reference's method \
 `prior` reads another number, t: its temperature is ln(1 + e^t) / ln 2, so that its 0 is 1 here.)
+Learning: a model with AdaIN nodes carries the statistics of one sound over to those of another. It hears each file once, \
+from its first sample to its last, at every node as far as it comes in that time; then the input is rendered.
 
 Examples:
   cargo xtask render                               runnel-demo.wav and runnel-demo.png
@@ -48,7 +52,8 @@ Examples:
                                                    loop-drums.safetensors: z, [latents, frames]
   cargo xtask render drums.runnel loop-drums.safetensors --method decode -o again.wav
   cargo xtask render drums.runnel --play 20 --prior --temperature 0.8
-                                                   drums-played.wav")]
+                                                   drums-played.wav
+  cargo xtask render v3.runnel voice.wav --learn-source voice.wav --learn-target drums.wav")]
 pub(crate) struct Arguments {
     /// A .runnel file, or anything that `convert` reads [default: the built-in demo model]
     #[arg(value_name = "MODEL")]
@@ -89,6 +94,8 @@ pub(crate) struct Arguments {
     /// How freely the prior draws
     #[arg(long, value_name = "T", value_parser = temperature, default_value_t = 1.0, requires = "prior")]
     temperature: f32,
+    #[command(flatten)]
+    lessons: Lessons,
     /// Also draw spectrograms of input and output
     #[arg(long, value_name = "OUT.png")]
     spectrogram: Option<PathBuf>,
@@ -103,6 +110,7 @@ struct Report {
     input: String,
     output: PathBuf,
     spectrogram: Option<PathBuf>,
+    learned: Option<String>,
     channels: usize,
     frames: usize,
     sampling_rate: Option<u32>,
@@ -130,7 +138,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let streams = &opened.streams;
     let stream = arguments.method.of(streams)?;
     let clip = read(&paths, arguments.method, streams)?;
-    let inputs: Vec<&Path> = paths.model.iter().chain(&paths.input).map(PathBuf::as_path).collect();
+    let named = paths.model.iter().chain(&paths.input).map(PathBuf::as_path);
+    let inputs: Vec<&Path> = named.chain(arguments.lessons.files()).collect();
     let mut output = Output::create(&paths.output, &inputs)?;
     let picture = match &paths.spectrogram {
         Some(_) if arguments.method != Method::Forward => {
@@ -146,10 +155,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         true => Some(opened.offline(arguments.method)?),
         false => None,
     };
+    let learned = arguments.lessons.learn(streams, randomness)?;
     let slack_samples = arguments.slack.samples(stream, streams.info.sampling_rate);
     let performance = Performance {
         stream,
         offline: offline.as_ref(),
+        learned: learned.as_ref(),
         method: arguments.method,
         model_rate: streams.info.sampling_rate,
         randomness,
@@ -187,6 +198,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         input: describe(&paths.input_name(), &clip, arguments.method.reads_audio(), streams.info.sampling_rate),
         output: paths.output.clone(),
         spectrogram: paths.spectrogram.clone(),
+        learned: arguments.lessons.told(),
         channels: performed.clip.channels.len(),
         frames: performed.clip.frames(),
         sampling_rate: performed.clip.sampling_rate,
@@ -212,6 +224,9 @@ fn print(report: &Report, arguments: &Arguments, clip: &Clip, streams: &StreamMo
     ];
     if let Some(path) = &report.spectrogram {
         lines.push(("picture", path.display().to_string()));
+    }
+    if let Some(learned) = &report.learned {
+        lines.push(("learned", learned.clone()));
     }
     let how = match (arguments.offline, arguments.keep_latency) {
         (true, _) => "none offline; the stream has ",

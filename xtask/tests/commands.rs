@@ -366,6 +366,46 @@ fn slack_adds_latency_and_nothing_else() {
 }
 
 #[test]
+fn a_model_learns_from_files_and_renders_what_it_learned() {
+    let bench = Bench::new();
+    let mut learner = Model { latent: None, ..model() };
+    let mut forward = Graph::new(1);
+    forward.push("adain", Op::AdaIn { source: None, target: None }, &[0]).expect("it fits");
+    learner.forward = forward;
+    learner.info.latent_names.clear();
+    let streams = runnel::rewrite::rewrite(&learner).expect("a stream");
+    runnel::format::save(&streams, &bench.path("l.runnel")).expect("a file");
+    bench.write_model("m.runnel");
+    bench.write_wav("in.wav", 1, 44_100, 4_000);
+    bench.write_wav("target.wav", 2, 48_000, 3_000);
+    assert!(bench.succeeds("inspect l.runnel").contains("a source and a target, at 1 node"));
+    assert!(!bench.succeeds("inspect m.runnel").contains("learns"));
+
+    let samples = |name: &str| -> Vec<f32> {
+        hound::WavReader::open(bench.path(name)).expect("a sound").samples().map(|x| x.expect("a sample")).collect()
+    };
+    let moments = |x: &[f32]| {
+        let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / x.len() as f64;
+        let squares: f64 = x.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum();
+        [mean, (squares / (x.len() - 1) as f64).sqrt()]
+    };
+    // The input is its own source, and the target: nothing changes but for 1e-5 beside the deviation.
+    let told = bench.succeeds("render l.runnel in.wav -o same.wav --learn-source in.wav --learn-target in.wav");
+    assert!(told.contains("source in.wav, target in.wav"), "{told}");
+    let (input, same) = (samples("in.wav"), samples("same.wav"));
+    assert!(input.iter().zip(&same).all(|(x, y)| (x - y).abs() < 1e-3 * x.abs().max(0.1)));
+    bench.succeeds("render l.runnel in.wav -o out.wav --learn-source in.wav --learn-target target.wav");
+    let out = moments(&samples("out.wav"));
+    let target = moments(&samples("target.wav"));
+    assert!(out.iter().zip(&target).all(|(a, b)| (a - b).abs() < 0.05), "{out:?} {target:?}");
+
+    bench.refuses("render m.runnel in.wav --learn-target in.wav", &["no AdaIN nodes"]);
+    bench.refuses("render l.runnel in.wav --learn-target in.wav", &["knows no source", "--learn-source"]);
+    bench.refuses("render l.runnel in.wav --learn-source in.wav", &["knows no target", "--learn-target"]);
+    bench.refuses("render l.runnel in.wav --learn-source none.wav", &["none.wav", "does not exist"]);
+}
+
+#[test]
 fn f16_leaves_a_model_of_fast_layers_as_it_is() {
     let bench = Bench::new();
     let export = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/rave/v2/export.ts");

@@ -22,10 +22,13 @@ pub enum Op {
     ConvTranspose1d(ConvTranspose1d),
     /// `(x − mean) / √(variance + epsilon) · weight + bias`, per channel, with the stored statistics.
     BatchNorm(BatchNorm),
-    /// RAVE's adaptive instance normalisation with the statistics the file holds.
+    /// RAVE's adaptive instance normalisation: `(x − mean) / (deviation + 1e-5)` by the source's statistics, then
+    /// `· deviation + mean` by the target's, per channel; the identity while one of them is not learned.
     AdaIn {
-        /// `None` while fresh: the identity.
-        statistics: Option<AdaInStatistics>,
+        /// What the file holds of the source.
+        source: Option<Statistics>,
+        /// What the file holds of the target.
+        target: Option<Statistics>,
     },
     /// A function of each value by itself.
     Pointwise(Pointwise),
@@ -147,17 +150,13 @@ pub struct BatchNorm {
     pub epsilon: f64,
 }
 
-/// `(x − mean_x) / (std_x + 1e-5) · std_y + mean_y`, each `[channels]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AdaInStatistics {
-    /// Mean of the learned source.
-    pub mean_x: Weight,
-    /// Standard deviation of the learned source.
-    pub std_x: Weight,
-    /// Mean of the learned target.
-    pub mean_y: Weight,
-    /// Standard deviation of the learned target.
-    pub std_y: Weight,
+/// What an [`Op::AdaIn`] has learned of a signal, each `[channels]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Statistics<W = Weight> {
+    /// Mean over frames.
+    pub mean: W,
+    /// Standard deviation over frames.
+    pub deviation: W,
 }
 
 /// A function of one value.
@@ -224,6 +223,13 @@ pub struct Gru<W = Weight> {
     pub bias_ih: W,
     /// `[3 · hidden]`.
     pub bias_hh: W,
+}
+
+impl Statistics {
+    /// Mean and deviation of a channel.
+    pub(crate) fn of(&self, channel: usize) -> [f64; 2] {
+        [&self.mean, &self.deviation].map(|part| f64::from(part.data()[channel]))
+    }
 }
 
 impl Op {

@@ -48,7 +48,8 @@ pub(super) fn run<'a>(
             | StreamOp::Mul
             | StreamOp::PowerSpectrum { .. }
             | StreamOp::Gru(_)
-            | StreamOp::NoiseSynth(_) => unreachable!("has a kernel of its own"),
+            | StreamOp::NoiseSynth(_)
+            | StreamOp::AdaIn { .. } => unreachable!("has a kernel of its own"),
             StreamOp::Concat => {
                 let mut at = 0;
                 for slot in 0..inputs {

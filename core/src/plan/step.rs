@@ -42,11 +42,11 @@ pub(crate) struct StepInput {
 }
 
 impl Step {
-    /// Whether its frames from 0 on are no mere response to silence: they are drawn, remembered, or a player's hands
-    /// reach them.
+    /// Whether its frames from 0 on are no mere response to silence: they are drawn, remembered, learned from, or
+    /// a player's hands reach them.
     pub(crate) fn is_personal(&self) -> bool {
-        use StreamOp::{Gaussian, Gru, LatentEdit, NoiseSynth};
-        matches!(&self.task, Task::Op(Gaussian { .. } | NoiseSynth(_) | LatentEdit | Gru(_)))
+        use StreamOp::{AdaIn, Gaussian, Gru, LatentEdit, NoiseSynth};
+        matches!(&self.task, Task::Op(Gaussian { .. } | NoiseSynth(_) | LatentEdit | Gru(_) | AdaIn { .. }))
     }
 
     /// What it does, in tables.

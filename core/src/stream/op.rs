@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::conv::{CachedConv, ConvKind};
-use crate::graph::{self, BatchNorm, Gru, NoiseSynth, Op, Pointwise};
+use crate::graph::{self, BatchNorm, Gru, NoiseSynth, Op, Pointwise, Statistics};
 use crate::tensor::Weight;
 use crate::timing::Reads;
 
@@ -95,6 +95,13 @@ pub enum StreamOp<W = Weight> {
     },
     /// [`Op::LatentEdit`].
     LatentEdit,
+    /// [`Op::AdaIn`]; what an engine learns takes the place of what the file holds.
+    AdaIn {
+        /// Of the source.
+        source: Option<Statistics<W>>,
+        /// Of the target.
+        target: Option<Statistics<W>>,
+    },
 }
 
 impl<W> StreamOp<W> {
@@ -146,6 +153,13 @@ impl<W> StreamOp<W> {
             Self::Quantize { codebooks } => StreamOp::Quantize { codebooks: f(codebooks)? },
             Self::Dequantize { codebooks } => StreamOp::Dequantize { codebooks: f(codebooks)? },
             Self::LatentEdit => StreamOp::LatentEdit,
+            Self::AdaIn { source, target } => {
+                let mut side = |held: &Option<Statistics<W>>| match held {
+                    Some(s) => Ok(Some(Statistics { mean: f(&s.mean)?, deviation: f(&s.deviation)? })),
+                    None => Ok(None),
+                };
+                StreamOp::AdaIn { source: side(source)?, target: side(target)? }
+            }
         })
     }
 
@@ -176,6 +190,9 @@ impl<W> StreamOp<W> {
             | Self::ToAngles
             | Self::FromAngles
             | Self::LatentEdit => vec![],
+            Self::AdaIn { source, target } => {
+                source.iter().chain(target).flat_map(|s| [&s.mean, &s.deviation]).collect()
+            }
         }
     }
 }
@@ -220,7 +237,8 @@ impl StreamOp {
             | Self::FromAngles
             | Self::Quantize { .. }
             | Self::Dequantize { .. }
-            | Self::LatentEdit => Reads::same(),
+            | Self::LatentEdit
+            | Self::AdaIn { .. } => Reads::same(),
         }
     }
 
@@ -283,6 +301,7 @@ impl StreamOp {
             Self::Quantize { codebooks } => Op::Quantize { codebooks: codebooks.clone() },
             Self::Dequantize { codebooks } => Op::Dequantize { codebooks: codebooks.clone() },
             Self::LatentEdit => Op::LatentEdit,
+            Self::AdaIn { source, target } => Op::AdaIn { source: source.clone(), target: target.clone() },
         }
     }
 }

@@ -124,7 +124,8 @@ impl Loader {
         };
         told(&shown, Step::Planning);
         let (model, facts) = plan(&path, &model, mode, latency).map_err(refused)?;
-        Ok(Outcome::New { path, contents, model: Box::new(model), facts })
+        let model = Box::new(model.remembering(self.params.memory.clone(), &contents));
+        Ok(Outcome::New { path, contents, model, facts })
     }
 
     /// Where the model is. A person means the path that they gave, a project the model that it was saved with.

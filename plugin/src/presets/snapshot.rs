@@ -111,7 +111,8 @@ slot!([T] EnumParam<T>, |choice: T| Value::Choice(choice_id(choice)), |value: &V
     _ => None,
 });
 
-/// All parameters of the sound by their ids: bypass, latency and thread belong to the track and the machine.
+/// All parameters of the sound by their ids: bypass, latency and thread belong to the track and the machine, and to learn
+/// is an act.
 fn slots(params: &RunnelParams) -> impl Iterator<Item = (String, &dyn Slot)> {
     let ids: HashMap<ParamPtr, String> = params.param_map().into_iter().map(|(id, at, _)| (at, id)).collect();
     let p = params;
@@ -152,7 +153,8 @@ fn shortest(x: f32) -> f64 {
 mod tests {
     use super::*;
 
-    const NOT_SOUND: [&str; 3] = ["bypass", "latency", "worker"];
+    const NOT_SOUND: [&str; 7] =
+        ["bypass", "latency", "worker", "learn-source", "learn-target", "reset-source", "reset-target"];
 
     #[test]
     fn every_parameter_of_the_sound_is_captured() {
