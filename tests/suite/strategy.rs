@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use runnel::graph::{BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, NodeId, NoiseSynth, Op, Pointwise};
+use runnel::graph::{
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, Lstm, NodeId, NoiseSynth, Op, Pointwise,
+};
 use runnel::{Tensor, Weight};
 
 /// A convolution; its groups divide the channels it meets.
@@ -54,6 +56,7 @@ pub(crate) enum Layer {
     Gru(usize),
     Gaussian,
     Noise(usize),
+    Lstm(usize),
 }
 
 /// Output channels: mostly few, now and then several panels of a kernel.
@@ -81,7 +84,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         3 => (1..5usize, 1..6usize, 0..8usize, 0..6usize, any::<bool>(), any::<bool>())
             .prop_map(|(out, stride, extra, trim, grouped, bias)| Layer::Transposed { out, stride, extra, trim, grouped, bias }),
         1 => (conv(), 2..5usize).prop_map(|(c, f)| Layer::Subpixel(c, f)),
-        2 => (0..6usize).prop_map(Layer::Activation),
+        2 => (0..13usize).prop_map(Layer::Activation),
         1 => Just(Layer::Norm),
         1 => Just(Layer::AlternateSign),
         1 => (2..4usize).prop_map(Layer::Repeat),
@@ -94,6 +97,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => (1..4usize).prop_map(Layer::Gru),
         1 => Just(Layer::Gaussian),
         1 => (1..5usize).prop_map(Layer::Noise),
+        1 => prop_oneof![1..4usize, 15..18usize].prop_map(Layer::Lstm),
     ]
 }
 
@@ -153,6 +157,8 @@ fn build(channels: usize, layers: &[Layer], seed: u64) -> Graph {
 /// Highest rate over the input, and lowest under it, that a generated graph reaches.
 const MOST: usize = 48;
 
+const LEAKY_HARD_TANH: Pointwise = Pointwise::LeakyHardTanh { low: -0.4, high: 0.6, low_slope: 0.1, high_slope: 0.2 };
+
 struct Builder {
     graph: Graph,
     at: NodeId,
@@ -185,6 +191,13 @@ impl Builder {
                     2 => Op::Pointwise(Pointwise::Sigmoid),
                     3 => Op::Pointwise(Pointwise::Softplus),
                     4 => Op::Pointwise(Pointwise::Affine { scale: 0.7, offset: 0.3 }),
+                    5 => Op::PRelu { slope: self.vector(self.channels(), -0.5, 0.5) },
+                    6 => Op::Pointwise(Pointwise::Silu),
+                    7 => Op::Pointwise(Pointwise::HardSwish),
+                    8 => Op::Pointwise(Pointwise::Softsign),
+                    9 => Op::Pointwise(Pointwise::Clamp { low: -0.4, high: 0.6 }),
+                    10 => Op::Pointwise(LEAKY_HARD_TANH),
+                    11 => Op::Pointwise(Pointwise::FastTanh),
                     _ => Op::Snake { alpha: self.vector(self.channels(), 0.5, 1.0) },
                 };
                 self.push(op, &[x]);
@@ -254,6 +267,17 @@ impl Builder {
                     bias_hh: self.vector(3 * hidden, -0.5, 0.5),
                 };
                 self.push(Op::Gru(gru), &[x]);
+            }
+            Layer::Lstm(hidden) => {
+                let n = self.channels();
+                let lstm = Lstm {
+                    weight_ih: self.weight(vec![4 * hidden, n], 1.0),
+                    weight_hh: self.weight(vec![4 * hidden, *hidden], 1.0),
+                    bias: self.vector(4 * hidden, -0.5, 0.5),
+                    initial_hidden: self.vector(*hidden, -0.9, 0.9),
+                    initial_cell: self.vector(*hidden, -1.5, 1.5),
+                };
+                self.push(Op::Lstm(lstm), &[x]);
             }
             Layer::Gaussian => {
                 let key = self.graph.nodes().len() as u32;
