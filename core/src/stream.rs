@@ -2,6 +2,7 @@
 //! signal under the same frame index, and every node knows when its frames exist and what must be kept for its readers.
 
 mod conv;
+mod multiple;
 mod offline;
 mod op;
 mod play;

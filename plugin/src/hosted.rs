@@ -41,6 +41,8 @@ pub struct LoadedModel {
     past_samples: Option<u64>,
     inputs: usize,
     outputs: usize,
+    /// What can run at multiples of the model's rate.
+    finer: Option<StreamGraph>,
 }
 
 impl LoadedModel {
@@ -81,7 +83,29 @@ impl LoadedModel {
         let latency_samples = plan.latency_samples() as i64;
         // A player's hands sound without end.
         let past_samples = if mode == Mode::Play { None } else { forward.receptive_field_samples().0 };
-        Ok(Self { info, plan, latency_samples, past_samples, inputs, outputs })
+        let finer = matches!(forward.at_multiple_of_rate(2), Some(Ok(_))).then(|| forward.into_owned());
+        Ok(Self { info, plan, latency_samples, past_samples, inputs, outputs, finer })
+    }
+
+    /// Whether it needs no resampling at multiples of its rate.
+    pub fn runs_at_multiples(&self) -> bool {
+        self.finer.is_some()
+    }
+
+    /// The same model in the host's own time, where the host's rate is a multiple of the model's.
+    fn at_rate(&self, rate: u32) -> Option<Self> {
+        let own = self.info.sampling_rate;
+        let multiple = (rate > own && rate.is_multiple_of(own)).then_some(rate / own)?;
+        let finer = self.finer.as_ref()?.at_multiple_of_rate(multiple as usize)?.ok()?;
+        let plan = Plan::new(&finer).ok()?;
+        Some(Self {
+            info: Info { sampling_rate: rate, ..self.info.clone() },
+            latency_samples: plan.latency_samples() as i64,
+            past_samples: finer.receptive_field_samples().0,
+            plan,
+            finer: None,
+            ..*self
+        })
     }
 }
 
@@ -135,6 +159,8 @@ struct Rates {
 impl HostedModel {
     /// Engines of `model` for a host of this format, at the start of a signal.
     pub fn new(model: &LoadedModel, format: Format, channels: Channels) -> Self {
+        let finer = model.at_rate(format.sampling_rate);
+        let model = finer.as_ref().unwrap_or(model);
         let twice = model.inputs == 1 && model.outputs == 1 && channels == Channels::Stereo;
         let count = if twice { format.inputs } else { 1 };
         let engines = (0..count).map(|_| Engine::new(model.plan.clone(), Randomness::Deterministic)).collect();
