@@ -23,7 +23,7 @@ pub mod timing;
 pub use engine::Engine;
 pub use graph::{Graph, GraphError, NodeId};
 pub use kernels::InstructionSet;
-pub use model::{Info, Latent, Model};
+pub use model::{Info, Latent, Levels, Model};
 pub use open::{OpenError, open};
 pub use plan::{Forecast, Plan, PlanOptions, StepFacts};
 pub use random::{Amounts, Randomness};

@@ -218,7 +218,7 @@ pub enum Pointwise {
         /// Gain above `high`.
         high_slope: f32,
     },
-    /// A quotient of polynomials near the hyperbolic tangent, within 6e-4 of it up to |x| = 2 and beyond: see
+    /// A quotient of polynomials near the hyperbolic tangent, within 5e-4 of it up to |x| = 2 and 8e-3 anywhere: see
     /// [`Pointwise::eval`]. Only for models trained with it.
     FastTanh,
 }
@@ -381,6 +381,6 @@ impl Pointwise {
 
 /// Coefficients of [`Pointwise::FastTanh`] above and below the line.
 pub(crate) const FAST_TANH_ABOVE: [f32; 3] = [2.455_507_5, 0.893_229_85, 0.821_226_67];
-pub(crate) const FAST_TANH_BELOW: [f32; 2] = [2.445_066_3, 0.814_642_73];
+pub(crate) const FAST_TANH_BELOW: [f32; 2] = [2.445_066_3, 0.814_642_7];
 /// Where [`Pointwise::FastTanh`] has come to rest.
 pub(crate) const FAST_TANH_LIMIT: f32 = 1e8;
