@@ -14,6 +14,8 @@ mod linear;
 mod lstm;
 mod network;
 mod size;
+#[cfg(test)]
+mod tests;
 mod wavenet;
 mod weights;
 
