@@ -174,6 +174,9 @@ impl Kernel {
             Self::Function(function) => {
                 function.put(isa, source(0), ring, own, frames);
             }
+            Self::Add if (0..inputs).all(|slot| source(slot).ring.channels == ring.channels) => {
+                frame::sum(isa, inputs, source, ring, own, frames);
+            }
             Self::Add | Self::Mul => {
                 let how = if matches!(self, Self::Add) { Combination::Sum } else { Combination::Product };
                 frame::copy(source(0), ring, own, frames.clone());

@@ -57,6 +57,8 @@ pub(crate) enum Layer {
     Gaussian,
     Noise(usize),
     Lstm(usize),
+    /// `act(f(x) + column · x₀)`.
+    Column(Conv, usize),
 }
 
 /// Output channels: mostly few, now and then several panels of a kernel.
@@ -98,6 +100,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => Just(Layer::Gaussian),
         1 => (1..5usize).prop_map(Layer::Noise),
         1 => prop_oneof![1..4usize, 15..18usize].prop_map(Layer::Lstm),
+        2 => (conv(), 0..13usize).prop_map(|(c, a)| Layer::Column(c, a)),
     ]
 }
 
@@ -278,6 +281,15 @@ impl Builder {
                     initial_cell: self.vector(*hidden, -1.5, 1.5),
                 };
                 self.push(Op::Lstm(lstm), &[x]);
+            }
+            Layer::Column(conv, kind) => {
+                let term = self.branch(x, conv);
+                let weight = self.weight(vec![self.channels(), 1, 1], 0.5);
+                let column = Conv1d { weight, bias: None, stride: 1, dilation: 1, left_padding: 0, groups: 1 };
+                self.push(Op::Slice { start: 0, channels: 1 }, &[x]);
+                self.push(Op::Conv1d(column), &[self.at]);
+                self.push(Op::Add, &[term, self.at]);
+                self.layer(&Layer::Activation(*kind));
             }
             Layer::Gaussian => {
                 let key = self.graph.nodes().len() as u32;
