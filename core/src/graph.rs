@@ -4,7 +4,8 @@ mod op;
 mod shape;
 pub mod text;
 
-pub use op::{BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, NoiseSynth, Op, Pointwise, Statistics};
+pub use op::{BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, Lstm, NoiseSynth, Op, Pointwise, Statistics};
+pub(crate) use op::{FAST_TANH_ABOVE, FAST_TANH_BELOW, FAST_TANH_LIMIT};
 
 pub(crate) use shape::infer as infer_shape;
 

@@ -11,6 +11,7 @@ mod frame;
 mod function;
 mod half;
 mod isa;
+mod lstm;
 mod math;
 mod noise;
 mod recurrent;
@@ -56,6 +57,8 @@ pub(crate) enum Kernel {
     Frame(StreamOp),
     /// Adaptive instance normalisation.
     AdaIn(AdaIn),
+    /// A long short-term memory.
+    Lstm(lstm::Lstm),
 }
 
 impl Kernel {
@@ -65,6 +68,7 @@ impl Kernel {
             StreamOp::Conv(conv) => Self::Conv(PackedConv::new(conv, Part::Whole, Epilogue::default(), false, isa)),
             StreamOp::PowerSpectrum { window, hop, left } => Self::Spectrum(Spectrum::new(window, *hop, *left)),
             StreamOp::Gru(gru) => Self::Gru(recurrent::Gru::new(gru, isa)),
+            StreamOp::Lstm(lstm) => Self::Lstm(lstm::Lstm::new(lstm, isa)),
             StreamOp::NoiseSynth(synth) => Self::Noise(noise::Noise::new(synth, isa)),
             StreamOp::Add => Self::Add,
             StreamOp::Mul => Self::Mul,
@@ -79,9 +83,15 @@ impl Kernel {
             Self::Spectrum(spectrum) => spectrum.scratch_len(),
             Self::Gru(gru) => gru.scratch_len(),
             Self::Noise(noise) => noise.scratch_len(),
+            Self::Lstm(lstm) => lstm.scratch_len(),
             Self::Frame(op) => frame::scratch_len(op),
             Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul | Self::AdaIn(_) => 0,
         }
+    }
+
+    /// Values that it remembers beyond its frames, behind them in its ring.
+    pub(crate) fn memory_len(&self) -> usize {
+        if let Self::Lstm(lstm) = self { lstm.memory_len() } else { 0 }
     }
 
     /// Parts that its work on a frame can be cut into.
@@ -94,6 +104,7 @@ impl Kernel {
         match self {
             Self::Conv(conv) => conv.input_mirror(frames),
             Self::Gru(gru) => gru.input_mirror(frames),
+            Self::Lstm(lstm) => lstm.input_mirror(frames),
             _ => 0,
         }
     }
@@ -103,6 +114,7 @@ impl Kernel {
         match self {
             Self::Conv(conv) => conv.weight_bytes(),
             Self::Gru(gru) => gru.weight_bytes(),
+            Self::Lstm(lstm) => lstm.weight_bytes(),
             Self::Noise(noise) => noise.weight_bytes(),
             Self::Function(function) => function.weight_bytes(),
             Self::Frame(op) => op.weights().iter().map(|w| w.len() * size_of::<f32>()).sum(),
@@ -169,6 +181,9 @@ impl Kernel {
             Self::Function(function) => {
                 function.put(isa, source(0), ring, own, frames);
             }
+            Self::Add if (0..inputs).all(|slot| source(slot).ring.channels == ring.channels) => {
+                frame::sum(isa, inputs, source, ring, own, frames);
+            }
             Self::Add | Self::Mul => {
                 let how = if matches!(self, Self::Add) { Combination::Sum } else { Combination::Product };
                 frame::copy(source(0), ring, own, frames.clone());
@@ -178,6 +193,7 @@ impl Kernel {
             }
             Self::Spectrum(spectrum) => spectrum.run(source(0), ring, own, frames, scratch),
             Self::Gru(gru) => resets = gru.run(source(0), ring, own, frames, scratch) as u64,
+            Self::Lstm(lstm) => resets = lstm.run(source(0), ring, own, frames, scratch) as u64,
             Self::Noise(noise) => noise.run(source(0), ring, own, frames, scratch, (randomness, amounts.noise)),
             Self::Frame(op) => {
                 let draws = (randomness, amounts.temperature);

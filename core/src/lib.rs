@@ -24,7 +24,7 @@ pub mod timing;
 pub use engine::{Engine, Learned, Learning};
 pub use graph::{Graph, GraphError, NodeId};
 pub use kernels::InstructionSet;
-pub use model::{Info, Latent, Model, Prior};
+pub use model::{Info, Latent, Levels, Model, Prior};
 pub use open::{OpenError, open};
 pub use plan::{Forecast, Plan, PlanOptions, StepFacts};
 pub use prior::{PriorPlan, PriorPlayer};

@@ -53,6 +53,27 @@ pub struct Info {
     pub latent_names: Vec<String>,
     /// Where it came from.
     pub provenance: Provenance,
+    /// How loud it is meant to be played.
+    #[serde(default, skip_serializing_if = "Levels::are_unknown")]
+    pub levels: Levels,
+}
+
+/// Levels that a file tells of its model; none is needed to run it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Levels {
+    /// Of what it makes of a standard signal, in dB.
+    pub loudness_db: Option<f64>,
+    /// Of the analogue input that a full-scale sine stood for in training, in dBu.
+    pub input_dbu: Option<f64>,
+    /// Of the analogue output that a full-scale sine stood for in training, in dBu.
+    pub output_dbu: Option<f64>,
+}
+
+impl Levels {
+    fn are_unknown(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where a model came from.

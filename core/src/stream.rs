@@ -2,6 +2,7 @@
 //! signal under the same frame index, and every node knows when its frames exist and what must be kept for its readers.
 
 mod conv;
+mod multiple;
 mod offline;
 mod op;
 mod play;
@@ -207,7 +208,8 @@ impl StreamGraph {
         let mut upstream = vec![false; id + 1];
         for i in 0..=id {
             let node = &self.nodes[i];
-            upstream[i] = matches!(node.op, StreamOp::Gru(_)) || node.inputs.iter().any(|&i| upstream[i]);
+            upstream[i] =
+                matches!(node.op, StreamOp::Gru(_) | StreamOp::Lstm(_)) || node.inputs.iter().any(|&i| upstream[i]);
         }
         upstream[id]
     }

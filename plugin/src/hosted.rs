@@ -49,6 +49,8 @@ pub struct LoadedModel {
     memory: Memory,
     /// Hash of its file's contents.
     hash: String,
+    /// What can run at multiples of the model's rate.
+    finer: Option<StreamGraph>,
 }
 
 impl LoadedModel {
@@ -96,12 +98,37 @@ impl LoadedModel {
         // A player's hands sound without end.
         let past_samples = if mode == Mode::Play { None } else { forward.receptive_field_samples().0 };
         let (memory, hash) = (Memory::default(), String::new());
-        Ok(Self { info, plan, prior, latency_samples, past_samples, inputs, outputs, memory, hash })
+        let finer = matches!(forward.at_multiple_of_rate(2), Some(Ok(_))).then(|| forward.into_owned());
+        Ok(Self { info, plan, prior, latency_samples, past_samples, inputs, outputs, memory, hash, finer })
     }
 
     /// The same, of a file with these contents: what its engines learn is kept in `memory`, and found there.
     pub fn remembering(self, memory: Memory, contents: &Contents) -> Self {
         Self { memory, hash: contents.hash.clone(), ..self }
+    }
+
+    /// Whether it needs no resampling at multiples of its rate.
+    pub fn runs_at_multiples(&self) -> bool {
+        self.finer.is_some()
+    }
+
+    /// The same model in the host's own time, where the host's rate is a multiple of the model's.
+    fn at_rate(&self, rate: u32) -> Option<Self> {
+        let own = self.info.sampling_rate;
+        let multiple = (rate > own && rate.is_multiple_of(own)).then_some(rate / own)?;
+        let finer = self.finer.as_ref()?.at_multiple_of_rate(multiple as usize)?.ok()?;
+        let plan = Plan::new(&finer).ok()?;
+        Some(Self {
+            info: Info { sampling_rate: rate, ..self.info.clone() },
+            latency_samples: plan.latency_samples() as i64,
+            past_samples: finer.receptive_field_samples().0,
+            plan,
+            finer: None,
+            prior: self.prior.clone(),
+            memory: self.memory.clone(),
+            hash: self.hash.clone(),
+            ..*self
+        })
     }
 }
 
@@ -156,6 +183,8 @@ struct Rates {
 impl HostedModel {
     /// Engines of `model` for a host of this format, at the start of a signal.
     pub fn new(model: &LoadedModel, format: Format, channels: Channels) -> Self {
+        let finer = model.at_rate(format.sampling_rate);
+        let model = finer.as_ref().unwrap_or(model);
         let twice = model.inputs == 1 && model.outputs == 1 && channels == Channels::Stereo;
         let count = if twice { format.inputs } else { 1 };
         let engine = |_| {

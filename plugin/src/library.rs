@@ -26,7 +26,7 @@ struct Recent {
 /// Most bytes of the list, and entries of a folder, that are looked at.
 const MOST_BYTES: u64 = 1 << 20;
 const MOST_ENTRIES: usize = 10_000;
-const EXTENSIONS: [&str; 3] = ["runnel", "ts", "ckpt"];
+const EXTENSIONS: [&str; 4] = ["runnel", "ts", "ckpt", "nam"];
 
 impl Library {
     /// The library of one user.
@@ -121,7 +121,11 @@ pub fn is_named_as_model(path: &Path) -> bool {
 }
 
 fn is_model(path: &Path) -> bool {
-    if path.is_dir() { path.join("config.gin").is_file() } else { is_named_as_model(path) && path.is_file() }
+    if path.is_dir() {
+        ["config.gin", "weights.npy"].iter().any(|name| path.join(name).is_file())
+    } else {
+        is_named_as_model(path) && path.is_file()
+    }
 }
 
 /// Order of names in which numbers count as numbers and case does not; names that differ are never equal.

@@ -34,6 +34,7 @@ pub(crate) fn lookahead_stream(ahead: usize, channels: usize, sampling_rate: u32
         description: format!("{channels} channels, {sampling_rate} Hz"),
         sampling_rate,
         latent_names: vec![],
+        levels: runnel::Levels::default(),
         provenance,
     };
     StreamModel { forward: runnel::rewrite::rewrite_graph(&graph).unwrap(), latent: None, prior: None, info }

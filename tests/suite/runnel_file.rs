@@ -182,6 +182,7 @@ fn info(latents: usize) -> Info {
         description: "a test".into(),
         sampling_rate: 48_000,
         latent_names: (1..=latents).map(|i| format!("latent {i}")).collect(),
+        levels: runnel::Levels::default(),
         provenance: Provenance { source: "none".into(), sha256: String::new(), converter: "runnel".into() },
     }
 }

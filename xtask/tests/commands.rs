@@ -130,6 +130,7 @@ fn model() -> Model {
             description: "four bands".into(),
             sampling_rate: 44_100,
             latent_names: (0..4).map(|i| format!("band {i}")).collect(),
+            levels: runnel::Levels::default(),
             provenance: Provenance { source: "test".into(), sha256: String::new(), converter: "test".into() },
         },
     }

@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 use super::{ImportError, Options, checkpoint, gin, script};
 use crate::graph::{Graph, Op};
-use crate::model::{self, Info, Latent, Model, Provenance};
+use crate::model::{self, Info, Latent, Levels, Model, Provenance};
 use weights::malformed;
 
 /// RAVE's own, in samples per second, where a file does not say.
@@ -93,6 +93,7 @@ fn model(description: &Description, options: &Options, name: &str, source: &Path
             sha256: sha256(source)?,
             converter: format!("runnel {}", env!("CARGO_PKG_VERSION")),
         },
+        levels: Levels::default(),
     };
     Ok(Model { forward, latent: Some(Latent { encode, decode }), prior, info })
 }

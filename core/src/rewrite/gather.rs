@@ -102,6 +102,8 @@ fn plain(op: &Op) -> StreamOp {
         Op::Quantize { codebooks } => StreamOp::Quantize { codebooks: codebooks.clone() },
         Op::Dequantize { codebooks } => StreamOp::Dequantize { codebooks: codebooks.clone() },
         Op::LatentEdit => StreamOp::LatentEdit,
+        Op::Lstm(lstm) => StreamOp::Lstm(lstm.clone()),
+        Op::PRelu { slope } => StreamOp::PRelu { slope: slope.clone() },
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::conv::{CachedConv, ConvKind};
-use crate::graph::{self, BatchNorm, Gru, NoiseSynth, Op, Pointwise, Statistics};
+use crate::graph::{self, BatchNorm, Gru, Lstm, NoiseSynth, Op, Pointwise, Statistics};
 use crate::tensor::Weight;
 use crate::timing::Reads;
 
@@ -102,6 +102,13 @@ pub enum StreamOp<W = Weight> {
         /// Of the target.
         target: Option<Statistics<W>>,
     },
+    /// [`Op::Lstm`].
+    Lstm(Lstm<W>),
+    /// [`Op::PRelu`].
+    PRelu {
+        /// `[channels]`.
+        slope: W,
+    },
 }
 
 impl<W> StreamOp<W> {
@@ -160,6 +167,14 @@ impl<W> StreamOp<W> {
                 };
                 StreamOp::AdaIn { source: side(source)?, target: side(target)? }
             }
+            Self::Lstm(l) => StreamOp::Lstm(Lstm {
+                weight_ih: f(&l.weight_ih)?,
+                weight_hh: f(&l.weight_hh)?,
+                bias: f(&l.bias)?,
+                initial_hidden: f(&l.initial_hidden)?,
+                initial_cell: f(&l.initial_cell)?,
+            }),
+            Self::PRelu { slope } => StreamOp::PRelu { slope: f(slope)? },
         })
     }
 
@@ -174,6 +189,8 @@ impl<W> StreamOp<W> {
                 graph::Excitation::Fixed(noise) => vec![&s.response, noise],
             },
             Self::Gru(g) => vec![&g.weight_ih, &g.weight_hh, &g.bias_ih, &g.bias_hh],
+            Self::Lstm(l) => vec![&l.weight_ih, &l.weight_hh, &l.bias, &l.initial_hidden, &l.initial_cell],
+            Self::PRelu { slope } => vec![slope],
             Self::PowerSpectrum { window, .. } => vec![window],
             Self::Quantize { codebooks } | Self::Dequantize { codebooks } => vec![codebooks],
             Self::Input { .. }
@@ -238,7 +255,9 @@ impl StreamOp {
             | Self::Quantize { .. }
             | Self::Dequantize { .. }
             | Self::LatentEdit
-            | Self::AdaIn { .. } => Reads::same(),
+            | Self::AdaIn { .. }
+            | Self::Lstm(_)
+            | Self::PRelu { .. } => Reads::same(),
         }
     }
 
@@ -247,6 +266,7 @@ impl StreamOp {
         match self {
             Self::Conv(c) => c.macs_per_frame(),
             Self::Gru(g) => (g.weight_ih.len() + g.weight_hh.len()) as f64,
+            Self::Lstm(l) => (l.weight_ih.len() + l.weight_hh.len()) as f64,
             Self::ChannelAffine { scale, .. } => scale.len() as f64,
             Self::Quantize { codebooks } => codebooks.len() as f64,
             Self::PowerSpectrum { window, .. } => {
@@ -302,6 +322,8 @@ impl StreamOp {
             Self::Dequantize { codebooks } => Op::Dequantize { codebooks: codebooks.clone() },
             Self::LatentEdit => Op::LatentEdit,
             Self::AdaIn { source, target } => Op::AdaIn { source: source.clone(), target: target.clone() },
+            Self::Lstm(l) => Op::Lstm(l.clone()),
+            Self::PRelu { slope } => Op::PRelu { slope: slope.clone() },
         }
     }
 }

@@ -91,6 +91,7 @@ mod tests {
                 description: String::new(),
                 sampling_rate: 48_000,
                 latent_names: vec![],
+                levels: crate::Levels::default(),
                 provenance: Provenance { source: String::new(), sha256: String::new(), converter: String::new() },
             },
         };

@@ -161,6 +161,7 @@ fn plan(path: &Path, model: &StreamModel, mode: Mode, latency: Latency) -> Resul
         receptive_field,
         format: None,
         latency_samples: 0,
+        runs_at_multiples: model.runs_at_multiples(),
     };
     Ok((model, facts))
 }

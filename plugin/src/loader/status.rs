@@ -78,6 +78,8 @@ pub struct Facts {
     pub format: Option<Format>,
     /// Latency in host samples.
     pub latency_samples: usize,
+    /// Whether it needs no resampling at multiples of its rate.
+    pub runs_at_multiples: bool,
 }
 
 impl fmt::Display for Phase {
