@@ -393,10 +393,7 @@ fn learning_does_not_depend_on_blocks() {
     let mut rig = Rig::playing(STEREO, &learner());
     let unlearned: Vec<_> = lessons().iter().enumerate().map(|(i, (frames, _))| noise(*frames, i as u32)).collect();
     let unlearned = rig.play(&[unlearned.concat(), vec![0.0; whole[0].len()]], &[5_000]);
-    assert!(
-        whole[0][..6_000] == unlearned[0][..6_000],
-        "a target alone changes nothing, nor does one frame of a source"
-    );
+    assert!(whole[0][..3_000] == unlearned[0][..3_000], "what learns a target passes as it is");
     assert!(difference(&whole[0][8_000..10_000], &unlearned[0][8_000..10_000]) > 0.01, "both carry over");
     assert!(whole[0][10_500..12_300] == unlearned[0][10_500..12_300], "a forgotten target carries nothing");
     assert!(difference(&whole[0][16_000..], &unlearned[0][16_000..]) > 0.01, "what is held down forgets once");
