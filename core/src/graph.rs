@@ -6,8 +6,9 @@ mod shape;
 pub mod text;
 
 pub use op::{
-    AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, NoiseSynth, Op, Parameter, Pointwise,
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, Lstm, NoiseSynth, Op, Parameter, Pointwise, Statistics,
 };
+pub(crate) use op::{FAST_TANH_ABOVE, FAST_TANH_BELOW, FAST_TANH_LIMIT};
 
 pub(crate) use parameters::{agrees as agreeing_parameter, distinct as distinct_parameters};
 pub(crate) use shape::infer as infer_shape;

@@ -2,6 +2,7 @@
 //! here, at the border.
 
 pub mod archive;
+mod bytes;
 pub mod checkpoint;
 pub mod described;
 mod error;
@@ -10,6 +11,8 @@ mod literal;
 mod locate;
 mod magic;
 mod module;
+pub mod nam;
+mod npy;
 pub mod pickle;
 mod provenance;
 pub mod rave;
@@ -36,6 +39,8 @@ pub struct Options {
     pub latents: LatentChoice,
     /// Use the exponential moving average of the weights, where the checkpoint has one.
     pub ema: bool,
+    /// Which of a model's sizes to take, from 0, the smallest, to 1; the largest when absent.
+    pub size: Option<f32>,
 }
 
 /// How many latents of a variational model stay after the principal components are sorted by importance.
@@ -96,6 +101,13 @@ pub type StateDict = BTreeMap<String, Array>;
 /// When it is none of these, or damaged; the message says what was found, and the cure.
 pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
     match locate::locate(path)? {
+        Source::Nam { name, path } => nam::from_file(&name, &path, options),
+        Source::NamFolder { name, folder } => nam::from_folder(&name, &folder, options),
+        Source::Run { .. } | Source::Export { .. } | Source::Module { .. } | Source::Described { .. }
+            if options.size.is_some() =>
+        {
+            Err(ImportError::unknown(format!("{} holds a model of one size", path.display()), "leave the size out"))
+        }
         Source::Run { name, checkpoint, config } => rave::from_run(&name, &checkpoint, &config, options),
         Source::Export { name, path } => rave::from_export(&name, &path, options),
         Source::Module { name, path } => tcn::open(&name, &path, options),
@@ -110,7 +122,8 @@ pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     Ok(match locate::locate(path)? {
         Source::Run { checkpoint, config, .. } => vec![checkpoint, config],
-        Source::Export { path, .. } | Source::Module { path, .. } => vec![path],
+        Source::Export { path, .. } | Source::Module { path, .. } | Source::Nam { path, .. } => vec![path],
         Source::Described { described, .. } => described.weights.into_iter().chain([described.description]).collect(),
+        Source::NamFolder { folder, .. } => vec![folder.join("weights.npy"), folder.join("config.json")],
     })
 }

@@ -3,6 +3,7 @@
 //!
 //! An algorithm is written once over the sixteen lanes of [`vector::Simd`] and runs on the instruction set of [`isa`].
 
+mod adain;
 mod angles;
 mod conv;
 mod epilogue;
@@ -10,6 +11,7 @@ mod frame;
 mod function;
 mod half;
 mod isa;
+mod lstm;
 mod math;
 mod noise;
 mod recurrent;
@@ -20,6 +22,7 @@ mod vector;
 
 use std::ops::Range;
 
+pub(crate) use adain::{AdaIn, Transfer};
 pub(crate) use conv::PackedConv;
 pub(crate) use epilogue::Epilogue;
 use epilogue::{Combination, combine};
@@ -28,7 +31,7 @@ pub use isa::InstructionSet;
 pub(crate) use isa::Isa;
 use spectrum::Spectrum;
 
-use crate::engine::LatentEdit;
+use crate::engine::{Adaptation, LatentEdit};
 use crate::graph::Parameter;
 use crate::plan::{Plan, Ring};
 use crate::random::{Amounts, Randomness};
@@ -53,6 +56,10 @@ pub(crate) enum Kernel {
     Noise(noise::Noise),
     /// Anything else, as its definition says.
     Frame(StreamOp),
+    /// Adaptive instance normalisation.
+    AdaIn(AdaIn),
+    /// A long short-term memory.
+    Lstm(lstm::Lstm),
     /// What a player holds.
     Parameter(Parameter),
 }
@@ -64,9 +71,11 @@ impl Kernel {
             StreamOp::Conv(conv) => Self::Conv(PackedConv::new(conv, Part::Whole, Epilogue::default(), false, isa)),
             StreamOp::PowerSpectrum { window, hop, left } => Self::Spectrum(Spectrum::new(window, *hop, *left)),
             StreamOp::Gru(gru) => Self::Gru(recurrent::Gru::new(gru, isa)),
+            StreamOp::Lstm(lstm) => Self::Lstm(lstm::Lstm::new(lstm, isa)),
             StreamOp::NoiseSynth(synth) => Self::Noise(noise::Noise::new(synth, isa)),
             StreamOp::Add => Self::Add,
             StreamOp::Mul => Self::Mul,
+            StreamOp::AdaIn { source, target } => Self::AdaIn(AdaIn::new(source.as_ref(), target.as_ref())),
             StreamOp::Parameter(parameter) => Self::Parameter(parameter.clone()),
             other => Function::of(other).map_or_else(|| Self::Frame(other.clone()), Self::Function),
         }
@@ -78,9 +87,15 @@ impl Kernel {
             Self::Spectrum(spectrum) => spectrum.scratch_len(),
             Self::Gru(gru) => gru.scratch_len(),
             Self::Noise(noise) => noise.scratch_len(),
+            Self::Lstm(lstm) => lstm.scratch_len(),
             Self::Frame(op) => frame::scratch_len(op),
-            Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul | Self::Parameter(_) => 0,
+            Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul | Self::AdaIn(_) | Self::Parameter(_) => 0,
         }
+    }
+
+    /// Values that it remembers beyond its frames, behind them in its ring.
+    pub(crate) fn memory_len(&self) -> usize {
+        if let Self::Lstm(lstm) = self { lstm.memory_len() } else { 0 }
     }
 
     /// Parts that its work on a frame can be cut into.
@@ -93,6 +108,7 @@ impl Kernel {
         match self {
             Self::Conv(conv) => conv.input_mirror(frames),
             Self::Gru(gru) => gru.input_mirror(frames),
+            Self::Lstm(lstm) => lstm.input_mirror(frames),
             _ => 0,
         }
     }
@@ -102,10 +118,12 @@ impl Kernel {
         match self {
             Self::Conv(conv) => conv.weight_bytes(),
             Self::Gru(gru) => gru.weight_bytes(),
+            Self::Lstm(lstm) => lstm.weight_bytes(),
             Self::Noise(noise) => noise.weight_bytes(),
             Self::Function(function) => function.weight_bytes(),
             Self::Frame(op) => op.weights().iter().map(|w| w.len() * size_of::<f32>()).sum(),
             Self::Spectrum(_) | Self::Add | Self::Mul | Self::Parameter(_) => 0,
+            Self::AdaIn(adain) => adain.weight_bytes(),
         }
     }
 
@@ -145,6 +163,7 @@ pub(crate) struct Call<'a> {
     pub(crate) randomness: Randomness,
     pub(crate) amounts: Amounts,
     pub(crate) edit: Option<&'a mut LatentEdit>,
+    pub(crate) adaptation: Option<&'a mut Adaptation>,
     /// What the player holds in this node; its default where absent.
     pub(crate) held: Option<&'a [f32]>,
 }
@@ -160,7 +179,7 @@ impl Kernel {
         own: &mut [f32],
         call: Call<'_>,
     ) -> u64 {
-        let Call { frames, slices, scratch, randomness, amounts, edit, held } = call;
+        let Call { frames, slices, scratch, randomness, amounts, edit, adaptation, held } = call;
         let written = frames.clone();
         let all = 0..ring.channels;
         let mut resets = 0;
@@ -173,6 +192,9 @@ impl Kernel {
             Self::Function(function) => {
                 function.put(isa, source(0), ring, own, frames);
             }
+            Self::Add if (0..inputs).all(|slot| source(slot).ring.channels == ring.channels) => {
+                frame::sum(isa, inputs, source, ring, own, frames);
+            }
             Self::Add | Self::Mul => {
                 let how = if matches!(self, Self::Add) { Combination::Sum } else { Combination::Product };
                 frame::copy(source(0), ring, own, frames.clone());
@@ -182,11 +204,13 @@ impl Kernel {
             }
             Self::Spectrum(spectrum) => spectrum.run(source(0), ring, own, frames, scratch),
             Self::Gru(gru) => resets = gru.run(source(0), ring, own, frames, scratch) as u64,
+            Self::Lstm(lstm) => resets = lstm.run(source(0), ring, own, frames, scratch) as u64,
             Self::Noise(noise) => noise.run(source(0), ring, own, frames, scratch, (randomness, amounts.noise)),
             Self::Frame(op) => {
                 let draws = (randomness, amounts.temperature);
                 frame::run(op, inputs, source, ring, own, frames, scratch, draws, edit);
             }
+            Self::AdaIn(adain) => adain.run(isa, source(0), ring, own, frames, adaptation),
             Self::Parameter(parameter) => {
                 let (default, held) = (&parameter.default[..], held.unwrap_or(&parameter.default));
                 frames.for_each(|n| ring.row_mut(own, n).copy_from_slice(if n < 0 { default } else { held }));

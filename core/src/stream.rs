@@ -2,13 +2,16 @@
 //! signal under the same frame index, and every node knows when its frames exist and what must be kept for its readers.
 
 mod conv;
+mod multiple;
 mod offline;
 mod op;
 mod play;
+mod prior;
 
 pub(crate) use conv::Part;
 pub use conv::{CachedConv, ConvKind, Tap};
 pub use op::StreamOp;
+pub use prior::PriorStream;
 
 use crate::graph::{NodeId, Parameter, agreeing_parameter, distinct_parameters, infer_shape};
 use crate::model::Info;
@@ -22,6 +25,8 @@ pub struct StreamModel {
     pub forward: StreamGraph,
     /// The two halves of an autoencoder.
     pub latent: Option<LatentStreams>,
+    /// What its latents are likely to do next.
+    pub prior: Option<PriorStream>,
     /// Facts for people.
     pub info: Info,
 }
@@ -188,6 +193,11 @@ impl StreamGraph {
         (samples(clear[clear.len() - 1]), samples(-end[end.len() - 1]))
     }
 
+    /// Whether it has nodes that learn a source and a target.
+    pub fn learns(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.op, StreamOp::AdaIn { .. }))
+    }
+
     /// Multiply-adds per audio sample of node `id`.
     pub fn macs_per_sample(&self, id: NodeId) -> f64 {
         let node = &self.nodes[id];
@@ -213,7 +223,8 @@ impl StreamGraph {
         let mut upstream = vec![false; id + 1];
         for i in 0..=id {
             let node = &self.nodes[i];
-            upstream[i] = matches!(node.op, StreamOp::Gru(_)) || node.inputs.iter().any(|&i| upstream[i]);
+            upstream[i] =
+                matches!(node.op, StreamOp::Gru(_) | StreamOp::Lstm(_)) || node.inputs.iter().any(|&i| upstream[i]);
         }
         upstream[id]
     }

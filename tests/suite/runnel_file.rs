@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use runnel::graph::{Conv1d, Op};
+use runnel::graph::{Conv1d, Lstm, Op, Parameter, Pointwise};
 use runnel::model::Provenance;
 use runnel::rewrite::rewrite;
 use runnel::{Graph, Info, Latent, Model, StreamModel, Tensor, format};
@@ -16,7 +16,7 @@ proptest! {
 
     #[test]
     fn a_saved_model_is_the_model(strategy::Case(graph) in strategy::graph()) {
-        let model = rewrite(&Model { forward: graph, latent: None, info: info(0) }).unwrap();
+        let model = rewrite(&Model { forward: graph, latent: None, prior: None, info: info(0) }).unwrap();
         let loaded = format::from_bytes(&format::to_bytes(&model).unwrap()).unwrap();
         prop_assert_eq!(loaded, model);
     }
@@ -60,7 +60,62 @@ fn safetensors_of_others_are_refused() {
 
 #[test]
 fn a_file_of_the_future_is_refused() {
-    refused(&changed(|header| header["version"] = 2.into()), "update Runnel");
+    refused(&changed(|header| header["version"] = 3.into()), "update Runnel");
+}
+
+#[test]
+fn only_what_version_1_lacks_needs_version_2() {
+    let version = |file: &[u8]| {
+        let (_, metadata) = safetensors::SafeTensors::read_metadata(file).unwrap();
+        let header: Value = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["runnel"]).unwrap();
+        header["version"].as_u64()
+    };
+    assert_eq!(version(&saved()), Some(1));
+    let of = |op: Op| {
+        let name = op.name();
+        let mut graph = Graph::new(1);
+        graph.push("op", op, &[0]).unwrap();
+        let model = rewrite(&Model { forward: graph, latent: None, prior: None, info: info(0) }).unwrap();
+        let file = format::to_bytes(&model).unwrap();
+        assert_eq!(format::from_bytes(&file).unwrap(), model, "{name}");
+        version(&file)
+    };
+    for known in [Op::Pointwise(Pointwise::Tanh), Op::Repeat { factor: 2 }, Op::Gaussian { channels: 1, key: 0 }] {
+        assert_eq!(of(known.clone()), Some(1), "{known:?}");
+    }
+    let weight = |shape: &[usize]| Arc::new(Tensor::new(shape, vec![0.5; shape.iter().product()]));
+    let lstm = Lstm {
+        weight_ih: weight(&[4, 1]),
+        weight_hh: weight(&[4, 1]),
+        bias: weight(&[4]),
+        initial_hidden: weight(&[1]),
+        initial_cell: weight(&[1]),
+    };
+    let parameter = Parameter {
+        name: "drive".into(),
+        unit: String::new(),
+        default: vec![0.5],
+        minimum: 0.0,
+        maximum: 1.0,
+        every: 2,
+    };
+    let ops = [
+        Op::AdaIn { source: None, target: None },
+        Op::Lstm(lstm),
+        Op::PRelu { slope: weight(&[1]) },
+        Op::Parameter(parameter),
+    ];
+    let functions = [
+        Pointwise::Silu,
+        Pointwise::HardSwish,
+        Pointwise::Softsign,
+        Pointwise::Clamp { low: -1.0, high: 1.0 },
+        Pointwise::LeakyHardTanh { low: -1.0, high: 1.0, low_slope: 0.1, high_slope: 0.1 },
+        Pointwise::FastTanh,
+    ];
+    for new in ops.into_iter().chain(functions.map(Op::Pointwise)) {
+        assert_eq!(of(new.clone()), Some(2), "{new:?}");
+    }
 }
 
 #[test]
@@ -157,7 +212,7 @@ fn streamed() -> StreamModel {
     };
     let (encode, decode) = (half("encoder", 0.1), half("decoder", 0.2));
     let forward = encode.then("latents", &decode).unwrap();
-    rewrite(&Model { forward, latent: Some(Latent { encode, decode }), info: info(1) }).unwrap()
+    rewrite(&Model { forward, latent: Some(Latent { encode, decode }), prior: None, info: info(1) }).unwrap()
 }
 
 fn info(latents: usize) -> Info {
@@ -166,6 +221,7 @@ fn info(latents: usize) -> Info {
         description: "a test".into(),
         sampling_rate: 48_000,
         latent_names: (1..=latents).map(|i| format!("latent {i}")).collect(),
+        levels: runnel::Levels::default(),
         provenance: Provenance { source: "none".into(), sha256: String::new(), converter: "runnel".into() },
     }
 }

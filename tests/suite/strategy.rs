@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use runnel::graph::{
-    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, NodeId, NoiseSynth, Op, Parameter, Pointwise,
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, Lstm, NodeId, NoiseSynth, Op, Parameter, Pointwise,
+    Statistics,
 };
 use runnel::{Tensor, Weight};
 
@@ -56,6 +57,11 @@ pub(crate) enum Layer {
     Gru(usize),
     Gaussian,
     Noise(usize),
+    /// Whether source and target are learned.
+    AdaIn([bool; 2]),
+    Lstm(usize),
+    /// `act(f(x) + column · x₀)`.
+    Column(Conv, usize),
     Steered(Steering),
 }
 
@@ -96,7 +102,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         3 => (1..5usize, 1..6usize, 0..8usize, 0..6usize, any::<bool>(), any::<bool>())
             .prop_map(|(out, stride, extra, trim, grouped, bias)| Layer::Transposed { out, stride, extra, trim, grouped, bias }),
         1 => (conv(), 2..5usize).prop_map(|(c, f)| Layer::Subpixel(c, f)),
-        2 => (0..6usize).prop_map(Layer::Activation),
+        2 => (0..13usize).prop_map(Layer::Activation),
         1 => Just(Layer::Norm),
         1 => Just(Layer::AlternateSign),
         1 => (2..4usize).prop_map(Layer::Repeat),
@@ -109,6 +115,9 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => (1..4usize).prop_map(Layer::Gru),
         1 => Just(Layer::Gaussian),
         1 => (1..5usize).prop_map(Layer::Noise),
+        1 => any::<[bool; 2]>().prop_map(Layer::AdaIn),
+        1 => prop_oneof![1..4usize, 15..18usize].prop_map(Layer::Lstm),
+        2 => (conv(), 0..13usize).prop_map(|(c, a)| Layer::Column(c, a)),
         1 => steering().prop_map(Layer::Steered),
     ]
 }
@@ -133,6 +142,19 @@ impl fmt::Debug for Case {
 pub(crate) fn graph() -> impl Strategy<Value = Case> {
     (1..4usize, prop::collection::vec(layer(), 1..8), any::<u64>())
         .prop_map(|(channels, layers, seed)| Case(build(channels, &layers, seed)))
+}
+
+/// As [`graph`], with a node that learns before the last layers.
+#[allow(dead_code, reason = "not every test binary learns")]
+pub(crate) fn learner() -> impl Strategy<Value = Case> {
+    let some = || prop::collection::vec(layer(), 0..4);
+    (1..4usize, some(), any::<[bool; 2]>(), some(), any::<u64>()).prop_map(
+        |(channels, mut layers, held, rest, seed)| {
+            layers.push(Layer::AdaIn(held));
+            layers.extend(rest);
+            Case(build(channels, &layers, seed))
+        },
+    )
 }
 
 /// A graph with a parameter at least, behind up to four layers and before as many.
@@ -188,6 +210,8 @@ fn build(channels: usize, layers: &[Layer], seed: u64) -> Graph {
 /// Highest rate over the input, and lowest under it, that a generated graph reaches.
 const MOST: usize = 48;
 
+const LEAKY_HARD_TANH: Pointwise = Pointwise::LeakyHardTanh { low: -0.4, high: 0.6, low_slope: 0.1, high_slope: 0.2 };
+
 struct Builder {
     graph: Graph,
     at: NodeId,
@@ -220,6 +244,13 @@ impl Builder {
                     2 => Op::Pointwise(Pointwise::Sigmoid),
                     3 => Op::Pointwise(Pointwise::Softplus),
                     4 => Op::Pointwise(Pointwise::Affine { scale: 0.7, offset: 0.3 }),
+                    5 => Op::PRelu { slope: self.vector(self.channels(), -0.5, 0.5) },
+                    6 => Op::Pointwise(Pointwise::Silu),
+                    7 => Op::Pointwise(Pointwise::HardSwish),
+                    8 => Op::Pointwise(Pointwise::Softsign),
+                    9 => Op::Pointwise(Pointwise::Clamp { low: -0.4, high: 0.6 }),
+                    10 => Op::Pointwise(LEAKY_HARD_TANH),
+                    11 => Op::Pointwise(Pointwise::FastTanh),
                     _ => Op::Snake { alpha: self.vector(self.channels(), 0.5, 1.0) },
                 };
                 self.push(op, &[x]);
@@ -290,6 +321,26 @@ impl Builder {
                 };
                 self.push(Op::Gru(gru), &[x]);
             }
+            Layer::Lstm(hidden) => {
+                let n = self.channels();
+                let lstm = Lstm {
+                    weight_ih: self.weight(vec![4 * hidden, n], 1.0),
+                    weight_hh: self.weight(vec![4 * hidden, *hidden], 1.0),
+                    bias: self.vector(4 * hidden, -0.5, 0.5),
+                    initial_hidden: self.vector(*hidden, -0.9, 0.9),
+                    initial_cell: self.vector(*hidden, -1.5, 1.5),
+                };
+                self.push(Op::Lstm(lstm), &[x]);
+            }
+            Layer::Column(conv, kind) => {
+                let term = self.branch(x, conv);
+                let weight = self.weight(vec![self.channels(), 1, 1], 0.5);
+                let column = Conv1d { weight, bias: None, stride: 1, dilation: 1, left_padding: 0, groups: 1 };
+                self.push(Op::Slice { start: 0, channels: 1 }, &[x]);
+                self.push(Op::Conv1d(column), &[self.at]);
+                self.push(Op::Add, &[term, self.at]);
+                self.layer(&Layer::Activation(*kind));
+            }
             Layer::Gaussian => {
                 let key = self.graph.nodes().len() as u32;
                 self.push(Op::Gaussian { channels: self.channels(), key }, &[x]);
@@ -302,6 +353,13 @@ impl Builder {
                     let excitation = Excitation::Random { key: self.graph.nodes().len() as u32 };
                     self.push(Op::NoiseSynth(NoiseSynth { response, excitation }), &[x]);
                 }
+            }
+            Layer::AdaIn(learned) => {
+                let n = self.channels();
+                let [source, target] = learned.map(|learned| {
+                    learned.then(|| Statistics { mean: self.vector(n, -0.5, 0.5), deviation: self.vector(n, 0.5, 1.5) })
+                });
+                self.push(Op::AdaIn { source, target }, &[x]);
             }
             Layer::Steered(steering) => self.steered(x, steering),
         }

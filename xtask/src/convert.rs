@@ -27,6 +27,7 @@ CHECKPOINT is one of
   a RAVE training run   its folder, with config.gin and checkpoints
   a .ckpt               with its config.gin beside or above it
   an exported .ts       made by `rave export`, with or without --streaming
+  a .nam                of Neural Amp Modeler, 0.5 to 0.7; or a folder of 2022, with config.json and weights.npy
 
 Nothing is retrained, and nothing in the file is run. Every signal keeps its values; only the time at which they are \
 computed changes. The latency that is printed is the least that this model allows.
@@ -54,6 +55,9 @@ pub(crate) struct Arguments {
     /// Use the moving average of the weights, where the checkpoint has one
     #[arg(long)]
     ema: bool,
+    /// Which size of a model that has several, from 0, the smallest, to 1 [default: 1]
+    #[arg(long, value_name = "S")]
+    size: Option<f32>,
     /// How weights are stored: as they are, or rounded where a layer sees few frames
     #[arg(long, value_enum, default_value = "f32")]
     weights: Weights,
@@ -85,9 +89,9 @@ struct Report<'a> {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let source = &arguments.checkpoint;
     std::fs::metadata(source).map_err(|e| crate::input::explain(&e, source))?;
-    if source.is_file() && runnel::format::is_safetensors(source).unwrap_or(false) {
-        let cure = "a .runnel file is converted already, give it to render, inspect or verify";
-        bail!("cannot convert {}: it is a safetensors file; {cure}", source.display());
+    if source.is_file() && runnel::format::is_runnel(source).unwrap_or(false) {
+        let cure = "it is converted already, give it to render, inspect or verify";
+        bail!("cannot convert {}: it is a .runnel file; {cure}", source.display());
     }
     let path = match &arguments.output {
         Some(path) => path.clone(),
@@ -107,6 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             (None, None) => LatentChoice::Default,
         },
         ema: arguments.ema,
+        size: arguments.size,
     };
     let refused = |e: &dyn std::fmt::Display| refused("convert", source, e);
     let trained = spin(&format!("Reading {}", source.display()), || runnel::import::open(source, &options))
@@ -161,9 +166,11 @@ pub(crate) fn half_weights(model: &StreamModel) -> u64 {
 
 fn distinct(model: &StreamModel) -> impl Iterator<Item = &Weight> {
     let latent = model.latent.iter().flat_map(|l| [&l.encode, &l.decode]);
+    let prior = model.prior.iter().map(|prior| prior.network());
     let mut seen = HashSet::new();
     std::iter::once(&model.forward)
         .chain(latent)
+        .chain(prior)
         .flat_map(|stream| stream.weights())
         .filter(move |weight| seen.insert(Arc::as_ptr(weight)))
 }

@@ -5,9 +5,9 @@ use std::f64::consts::{PI, TAU};
 use burn::tensor::module::conv1d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
-use runnel::Tensor as Table;
-use runnel::graph::{Excitation, Gru, NoiseSynth};
+use runnel::graph::{Excitation, Gru, Lstm, NoiseSynth, Statistics};
 use runnel::random::Randomness;
+use runnel::{Learning, Tensor as Table};
 
 use crate::Span;
 use crate::layer::load;
@@ -170,6 +170,102 @@ pub(crate) fn gru(gru: &Gru, x: Tensor<3>, span: Span, device: &Device) -> Tenso
         state = next.collect();
         for i in 0..hidden {
             y[i * span.frames + t] = state[i] as f32;
+        }
+    }
+    load(&y, [1, hidden, span.frames], device)
+}
+
+/// Adaptive instance normalisation that learns as `lesson` says, by sums of values and of squares: see
+/// [`crate::Offline::run_learning`]. Frames before 0 meet what the graph holds.
+pub(crate) fn adain(
+    held: &[Option<Statistics>; 2],
+    x: Tensor<3>,
+    span: Span,
+    lesson: &dyn Fn(i64) -> Learning,
+    device: &Device,
+) -> Tensor<3> {
+    let [_, channels, frames] = x.dims();
+    let x = values(x);
+    let mut y = vec![0.0; x.len()];
+    for c in 0..channels {
+        let row = &x[c * frames..(c + 1) * frames];
+        let held = held
+            .each_ref()
+            .map(|side| side.as_ref().map(|s| [&s.mean, &s.deviation].map(|part| f64::from(part.data()[c]))));
+        let mut heard = [Sums::default(); 2];
+        for (t, &x) in row.iter().enumerate() {
+            let n = span.first + t as i64;
+            let learning = if n < 0 { Learning::Off } else { lesson(n) };
+            match learning {
+                Learning::Off => {}
+                Learning::Source => heard[0].take(f64::from(x)),
+                Learning::Target => heard[1].take(f64::from(x)),
+            }
+            let known = |side: usize| if n >= 0 { heard[side].statistics().or(held[side]) } else { held[side] };
+            y[c * frames + t] = match (learning, known(0), known(1)) {
+                (Learning::Off | Learning::Source, Some([mean_x, std_x]), Some([mean_y, std_y])) => {
+                    ((f64::from(x) - mean_x) / (std_x + 1e-5) * std_y + mean_y) as f32
+                }
+                _ => x,
+            };
+        }
+    }
+    load(&y, [1, channels, frames], device)
+}
+
+/// Of one channel, around its first value: a large mean costs nothing then.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    count: f64,
+    first: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Sums {
+    fn take(&mut self, x: f64) {
+        if self.count == 0.0 {
+            self.first = x;
+        }
+        let x = x - self.first;
+        (self.count, self.sum, self.squares) = (self.count + 1.0, self.sum + x, self.squares + x * x);
+    }
+
+    /// Mean and unbiased deviation.
+    fn statistics(&self) -> Option<[f64; 2]> {
+        let mean = self.sum / self.count;
+        let variance = (self.squares - self.sum * mean) / (self.count - 1.0);
+        (self.count >= 2.0).then(|| [self.first + mean, variance.max(0.0).sqrt()])
+    }
+}
+
+/// PyTorch's long short-term memory, from its initial state at frame 0 on.
+pub(crate) fn lstm(lstm: &Lstm, x: Tensor<3>, span: Span, device: &Device) -> Tensor<3> {
+    let [rows, width] = lstm.weight_ih.shape().try_into().expect("the graph checked");
+    let hidden = rows / 4;
+    let kernel: Tensor<3> = load(lstm.weight_ih.data(), [rows, width, 1], device);
+    let arriving = values(conv1d(x, kernel, None, ConvOptions::new([1], [0], [1], 1)));
+
+    let wide = |w: &Table| w.data().iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+    let (mut h, mut c) = (wide(&lstm.initial_hidden), wide(&lstm.initial_cell));
+    let mut y = vec![0.0; hidden * span.frames];
+    for t in 0..span.frames {
+        if span.first + t as i64 >= 0 {
+            let gate = |gate: usize, i: usize| {
+                let row = gate * hidden + i;
+                let from_state: f64 = lstm.weight_hh.row(row).iter().zip(&h).map(|(&w, h)| f64::from(w) * h).sum();
+                f64::from(arriving[row * span.frames + t]) + f64::from(lstm.bias.data()[row]) + from_state
+            };
+            let next: Vec<(f64, f64)> = (0..hidden)
+                .map(|i| {
+                    let cell = logistic(gate(1, i)) * c[i] + logistic(gate(0, i)) * gate(2, i).tanh();
+                    (logistic(gate(3, i)) * cell.tanh(), cell)
+                })
+                .collect();
+            (h, c) = next.into_iter().unzip();
+        }
+        for i in 0..hidden {
+            y[i * span.frames + t] = h[i] as f32;
         }
     }
     load(&y, [1, hidden, span.frames], device)

@@ -37,11 +37,10 @@ pub(crate) enum Layer {
         variance: Tensor<1>,
         epsilon: f64,
     },
+    /// Mean and deviation of the source, then of the target.
     AdaIn {
-        mean_x: Tensor<3>,
-        std_x: Tensor<3>,
-        mean_y: Tensor<3>,
-        std_y: Tensor<3>,
+        source: [Tensor<3>; 2],
+        target: [Tensor<3>; 2],
     },
     Snake {
         alpha: Tensor<3>,
@@ -51,6 +50,9 @@ pub(crate) enum Layer {
         sine: Tensor<3>,
         hop: usize,
         left: usize,
+    },
+    PRelu {
+        slope: Tensor<3>,
     },
     /// Holds nothing on the device.
     Plain(Op),
@@ -87,13 +89,12 @@ impl Layer {
                     epsilon: b.epsilon,
                 }
             }
-            Op::AdaIn { statistics: Some(s) } => Self::AdaIn {
-                mean_x: column(&s.mean_x),
-                std_x: column(&s.std_x),
-                mean_y: column(&s.mean_y),
-                std_y: column(&s.std_y),
+            Op::AdaIn { source: Some(source), target: Some(target) } => Self::AdaIn {
+                source: [column(&source.mean), column(&source.deviation)],
+                target: [column(&target.mean), column(&target.deviation)],
             },
             Op::Snake { alpha } => Self::Snake { alpha: column(alpha) },
+            Op::PRelu { slope } => Self::PRelu { slope: column(slope) },
             Op::PowerSpectrum { window, hop, left } => {
                 let (cosine, sine) = dft(window.data(), device);
                 Self::PowerSpectrum { cosine, sine, hop: *hop, left: *left }
@@ -137,13 +138,14 @@ impl Layer {
             Self::BatchNorm { scale, offset, mean, variance, epsilon } => {
                 batch_norm(x, scale.clone(), offset.clone(), mean.clone(), variance.clone(), *epsilon)
             }
-            Self::AdaIn { mean_x, std_x, mean_y, std_y } => {
+            Self::AdaIn { source: [mean_x, std_x], target: [mean_y, std_y] } => {
                 (x - mean_x.clone()) / (std_x.clone() + 1e-5) * std_y.clone() + mean_y.clone()
             }
             Self::Snake { alpha } => {
                 let sine = (x.clone() * alpha.clone()).sin();
                 x + sine.square() / (alpha.clone() + 1e-9)
             }
+            Self::PRelu { slope } => relu(x.clone()) - relu(x.neg()) * slope.clone(),
             Self::PowerSpectrum { cosine, sine, hop, left } => {
                 let x = window(x, -(*left as i64), (frames - 1) * hop + cosine.dims()[2]);
                 let part = |basis: &Tensor<3>| {
@@ -159,7 +161,7 @@ impl Layer {
 fn run_plain(op: &Op, x: Tensor<3>, span: Span, randomness: Randomness, device: &Device) -> Tensor<3> {
     let [_, channels, frames] = x.dims();
     match op {
-        Op::AdaIn { statistics: None } | Op::LatentEdit => x,
+        Op::AdaIn { .. } | Op::LatentEdit => x,
         Op::Pointwise(function) => pointwise(*function, x),
         Op::Slice { start, channels } => x.narrow(1, *start, *channels),
         Op::AlternateSign => {
@@ -183,6 +185,7 @@ fn run_plain(op: &Op, x: Tensor<3>, span: Span, randomness: Randomness, device: 
         Op::Gaussian { channels, key } => by_frame::gaussian(*channels, *key, span, randomness, device),
         Op::NoiseSynth(synth) => by_frame::noise(synth, x, span, randomness, device),
         Op::Gru(gru) => by_frame::gru(gru, x, span, device),
+        Op::Lstm(lstm) => by_frame::lstm(lstm, x, span, device),
         Op::ToAngles => by_frame::each(x, channels - 1, device, by_frame::to_angles),
         Op::FromAngles => by_frame::each(x, channels + 1, device, by_frame::from_angles),
         Op::Quantize { codebooks } => {
@@ -205,6 +208,25 @@ fn pointwise(function: Pointwise, x: Tensor<3>) -> Tensor<3> {
         Pointwise::ModSigmoid => sigmoid(x).powf_scalar(2.3) * 2.0 + 1e-7,
         Pointwise::Log1p => x.log1p(),
         Pointwise::Affine { scale, offset } => x * scale + offset,
+        Pointwise::Silu => x.clone() * sigmoid(x),
+        Pointwise::HardSwish => x.clone() * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        Pointwise::Softsign => x.clone() / (x.abs() + 1.0),
+        Pointwise::Clamp { low, high } => x.clamp(low, high),
+        Pointwise::LeakyHardTanh { low, high, low_slope, high_slope } => {
+            let below = relu(x.clone().neg() + low) * low_slope;
+            let above = relu(x.clone() - high) * high_slope;
+            x.clamp(low, high) + above - below
+        }
+        Pointwise::FastTanh => {
+            // As the format's player writes it (sdatkinson/NeuralAmpModelerCore, activations.h), within its powers' range.
+            let x = x.clamp(-1e8, 1e8);
+            let (size, square) = (x.clone().abs(), x.clone().square());
+            let above = size.clone() * 2.455_507_5
+                + 2.455_507_5
+                + (size.clone() * 0.821_226_67 + 0.893_229_85) * square.clone();
+            let below = (square + 2.445_066_3) * (x.clone() + x.clone() * size * 0.814_642_73).abs() + 2.445_066_3;
+            x * above / below
+        }
     }
 }
 

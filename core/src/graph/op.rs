@@ -22,10 +22,13 @@ pub enum Op {
     ConvTranspose1d(ConvTranspose1d),
     /// `(x − mean) / √(variance + epsilon) · weight + bias`, per channel, with the stored statistics.
     BatchNorm(BatchNorm),
-    /// RAVE's adaptive instance normalisation with the statistics the file holds.
+    /// RAVE's adaptive instance normalisation: `(x − mean) / (deviation + 1e-5)` by the source's statistics, then
+    /// `· deviation + mean` by the target's, per channel; the identity while one of them is not learned.
     AdaIn {
-        /// `None` while fresh: the identity.
-        statistics: Option<AdaInStatistics>,
+        /// What the file holds of the source.
+        source: Option<Statistics>,
+        /// What the file holds of the target.
+        target: Option<Statistics>,
     },
     /// A function of each value by itself.
     Pointwise(Pointwise),
@@ -98,6 +101,14 @@ pub enum Op {
     },
     /// The identity, and the place where a player's hands reach the latents.
     LatentEdit,
+    /// A long short-term memory, one layer, PyTorch's gate order (input, forget, cell, output). Starts from the state it
+    /// holds at frame 0; frames before it are that hidden state.
+    Lstm(Lstm),
+    /// `max(x, 0) + slope · min(x, 0)`, a slope per channel.
+    PRelu {
+        /// `[channels]`.
+        slope: Weight,
+    },
     /// Values that a player holds: one frame for every `every` frames of the input, of which it reads nothing.
     Parameter(Parameter),
 }
@@ -149,17 +160,13 @@ pub struct BatchNorm {
     pub epsilon: f64,
 }
 
-/// `(x − mean_x) / (std_x + 1e-5) · std_y + mean_y`, each `[channels]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AdaInStatistics {
-    /// Mean of the learned source.
-    pub mean_x: Weight,
-    /// Standard deviation of the learned source.
-    pub std_x: Weight,
-    /// Mean of the learned target.
-    pub mean_y: Weight,
-    /// Standard deviation of the learned target.
-    pub std_y: Weight,
+/// What an [`Op::AdaIn`] has learned of a signal, each `[channels]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Statistics<W = Weight> {
+    /// Mean over frames.
+    pub mean: W,
+    /// Standard deviation over frames.
+    pub deviation: W,
 }
 
 /// A function of one value.
@@ -188,6 +195,33 @@ pub enum Pointwise {
         /// Added after the gain.
         offset: f32,
     },
+    /// `x · sigmoid(x)`.
+    Silu,
+    /// `x · min(max(x + 3, 0), 6) / 6`.
+    HardSwish,
+    /// `x / (1 + |x|)`.
+    Softsign,
+    /// `min(max(x, low), high)`: hard tanh, ReLU6.
+    Clamp {
+        /// The least value.
+        low: f32,
+        /// The greatest value.
+        high: f32,
+    },
+    /// The identity within bounds, and a straight line beyond each.
+    LeakyHardTanh {
+        /// Where the lower line begins.
+        low: f32,
+        /// Where the upper line begins.
+        high: f32,
+        /// Gain below `low`.
+        low_slope: f32,
+        /// Gain above `high`.
+        high_slope: f32,
+    },
+    /// A quotient of polynomials near the hyperbolic tangent, within 5e-4 of it up to |x| = 2 and 8e-3 anywhere: see
+    /// [`Pointwise::eval`]. Only for models trained with it.
+    FastTanh,
 }
 
 /// Noise shaped by an impulse response per frame and channel.
@@ -228,6 +262,21 @@ pub struct Gru<W = Weight> {
     pub bias_hh: W,
 }
 
+/// Parameters of [`Op::Lstm`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lstm<W = Weight> {
+    /// `[4 · hidden, in]`.
+    pub weight_ih: W,
+    /// `[4 · hidden, hidden]`.
+    pub weight_hh: W,
+    /// `[4 · hidden]`; the sum of PyTorch's two.
+    pub bias: W,
+    /// `[hidden]`: the hidden state before frame 0.
+    pub initial_hidden: W,
+    /// `[hidden]`: the cell state before frame 0.
+    pub initial_cell: W,
+}
+
 /// Parameters of [`Op::Parameter`]: a conditioning input of the model. Frames before frame 0 hold the default; frame `n`
 /// from there on holds what the player held when the input of its time arrived. Those of one name are one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -245,6 +294,13 @@ pub struct Parameter {
     pub maximum: f32,
     /// Input frames per frame.
     pub every: usize,
+}
+
+impl Statistics {
+    /// Mean and deviation of a channel.
+    pub(crate) fn of(&self, channel: usize) -> [f64; 2] {
+        [&self.mean, &self.deviation].map(|part| f64::from(part.data()[channel]))
+    }
 }
 
 impl Op {
@@ -275,6 +331,8 @@ impl Op {
             Self::Quantize { .. } => "quantize",
             Self::Dequantize { .. } => "dequantize",
             Self::LatentEdit => "latent_edit",
+            Self::Lstm(_) => "lstm",
+            Self::PRelu { .. } => "prelu",
             Self::Parameter(_) => "parameter",
         }
     }
@@ -291,6 +349,12 @@ impl Pointwise {
             Self::ModSigmoid => "mod_sigmoid",
             Self::Log1p => "log1p",
             Self::Affine { .. } => "affine",
+            Self::Silu => "silu",
+            Self::HardSwish => "hard_swish",
+            Self::Softsign => "softsign",
+            Self::Clamp { .. } => "clamp",
+            Self::LeakyHardTanh { .. } => "leaky_hard_tanh",
+            Self::FastTanh => "fast_tanh",
         }
     }
 
@@ -310,6 +374,41 @@ impl Pointwise {
             Self::ModSigmoid => 2.0 * (1.0 / (1.0 + (-x).exp())).powf(2.3) + 1e-7,
             Self::Log1p => x.ln_1p(),
             Self::Affine { scale, offset } => scale * x + offset,
+            Self::Silu => x / (1.0 + (-x).exp()),
+            Self::HardSwish => x * ((x + 3.0).clamp(0.0, 6.0) / 6.0),
+            Self::Softsign => x / (1.0 + x.abs()),
+            Self::Clamp { low, high } => {
+                if x < low {
+                    low
+                } else if x > high {
+                    high
+                } else {
+                    x
+                }
+            }
+            Self::LeakyHardTanh { low, high, low_slope, high_slope } => {
+                if x < low {
+                    (x - low) * low_slope + low
+                } else if x > high {
+                    (x - high) * high_slope + high
+                } else {
+                    x
+                }
+            }
+            Self::FastTanh => {
+                let [a, b, c] = FAST_TANH_ABOVE;
+                let [d, e] = FAST_TANH_BELOW;
+                // Beyond, its value changes no more, but its powers overflow.
+                let x = x.clamp(-FAST_TANH_LIMIT, FAST_TANH_LIMIT);
+                let (size, square) = (x.abs(), x * x);
+                x * (a + a * size + (b + c * size) * square) / (d + (d + square) * (x + e * x * size).abs())
+            }
         }
     }
 }
+
+/// Coefficients of [`Pointwise::FastTanh`] above and below the line.
+pub(crate) const FAST_TANH_ABOVE: [f32; 3] = [2.455_507_5, 0.893_229_85, 0.821_226_67];
+pub(crate) const FAST_TANH_BELOW: [f32; 2] = [2.445_066_3, 0.814_642_7];
+/// Where [`Pointwise::FastTanh`] has come to rest.
+pub(crate) const FAST_TANH_LIMIT: f32 = 1e8;

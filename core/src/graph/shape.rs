@@ -1,6 +1,6 @@
 //! What each op makes of its inputs' channels and rates; whether its weights fit together.
 
-use super::{Excitation, Op};
+use super::{Excitation, Op, Pointwise};
 use crate::tensor::Weight;
 use crate::timing::Rate;
 
@@ -70,18 +70,25 @@ fn infer_unbounded(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), S
             }
             Ok((channels, rate))
         }
-        Op::AdaIn { statistics } => {
-            if let Some(s) = statistics {
-                vector(&s.mean_x, "mean_x", channels)?;
-                vector(&s.std_x, "std_x", channels)?;
-                vector(&s.mean_y, "mean_y", channels)?;
-                vector(&s.std_y, "std_y", channels)?;
+        Op::AdaIn { source, target } => {
+            if let Some(s) = source {
+                vector(&s.mean, "the source's mean", channels)?;
+                vector(&s.deviation, "the source's deviation", channels)?;
+            }
+            if let Some(s) = target {
+                vector(&s.mean, "the target's mean", channels)?;
+                vector(&s.deviation, "the target's deviation", channels)?;
             }
             Ok((channels, rate))
         }
         Op::Snake { alpha } => {
             vector(alpha, "alpha", channels)?;
             Ok((channels, rate))
+        }
+        Op::Pointwise(Pointwise::Clamp { low, high } | Pointwise::LeakyHardTanh { low, high, .. })
+            if low.is_nan() || high.is_nan() || low > high =>
+        {
+            Err(format!("bounds {low} and {high}; the lower one first is needed"))
         }
         Op::Pointwise(_) | Op::AlternateSign | Op::UnitNorm | Op::LatentEdit => Ok((channels, rate)),
         Op::Add | Op::Mul => {
@@ -165,6 +172,22 @@ fn infer_unbounded(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), S
             positive("codebook width", width)?;
             equal("codebooks", books, channels)?;
             Ok((width, rate))
+        }
+        Op::Lstm(l) => {
+            let [gates, width] = dims(&l.weight_ih, "weight_ih")?;
+            let [gates_h, hidden] = dims(&l.weight_hh, "weight_hh")?;
+            equal("input channels", width, channels)?;
+            positive("hidden", hidden)?;
+            equal("rows of weight_hh", gates_h, 4 * hidden)?;
+            equal("rows of weight_ih", gates, 4 * hidden)?;
+            vector(&l.bias, "bias", gates)?;
+            vector(&l.initial_hidden, "initial_hidden", hidden)?;
+            vector(&l.initial_cell, "initial_cell", hidden)?;
+            Ok((hidden, rate))
+        }
+        Op::PRelu { slope } => {
+            vector(slope, "slope", channels)?;
+            Ok((channels, rate))
         }
         Op::Parameter(parameter) => {
             parameter.check()?;

@@ -47,9 +47,18 @@ pub fn details(op: &Op) -> String {
             c.left_trim,
             c.groups
         ),
-        Op::AdaIn { statistics } => if statistics.is_some() { "learned" } else { "fresh" }.into(),
+        Op::AdaIn { source, target } => match (source, target) {
+            (None, None) => "fresh".into(),
+            (Some(_), None) => "source learned".into(),
+            (None, Some(_)) => "target learned".into(),
+            (Some(_), Some(_)) => "learned".into(),
+        },
         Op::Pointwise(Pointwise::LeakyRelu { slope }) => format!("slope {slope}"),
         Op::Pointwise(Pointwise::Affine { scale, offset }) => format!("scale {scale}, offset {offset}"),
+        Op::Pointwise(Pointwise::Clamp { low, high }) => format!("low {low}, high {high}"),
+        Op::Pointwise(Pointwise::LeakyHardTanh { low, high, low_slope, high_slope }) => {
+            format!("low {low}, high {high}, low_slope {low_slope}, high_slope {high_slope}")
+        }
         Op::Slice { start, channels } => format!("start {start}, channels {channels}"),
         Op::DepthToTime { factor } | Op::Repeat { factor } => format!("factor {factor}"),
         Op::Gaussian { channels, key } => format!("channels {channels}, key {key}"),
@@ -58,6 +67,7 @@ pub fn details(op: &Op) -> String {
             Excitation::Fixed(_) => format!("response {}, fixed excitation", shape(&s.response)),
         },
         Op::Gru(g) => format!("weight_ih {}, weight_hh {}", shape(&g.weight_ih), shape(&g.weight_hh)),
+        Op::Lstm(l) => format!("weight_ih {}, weight_hh {}", shape(&l.weight_ih), shape(&l.weight_hh)),
         Op::PowerSpectrum { window, hop, left } => format!("size {}, hop {hop}, left {left}", window.len()),
         Op::Quantize { codebooks } | Op::Dequantize { codebooks } => format!("codebooks {}", shape(codebooks)),
         Op::Parameter(p) => {
@@ -77,6 +87,7 @@ pub fn details(op: &Op) -> String {
         | Op::UnitNorm
         | Op::ToAngles
         | Op::FromAngles
-        | Op::LatentEdit => String::new(),
+        | Op::LatentEdit
+        | Op::PRelu { .. } => String::new(),
     }
 }

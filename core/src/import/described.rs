@@ -15,7 +15,7 @@ use toml::de::DeTable;
 use super::provenance::provenance;
 use super::{ImportError, LatentChoice, Options, StateDict, state};
 use crate::graph::{Graph, NodeId, Op};
-use crate::model::{Info, Model};
+use crate::model::{Info, Levels, Model};
 use fields::{Fields, Text};
 use layer::Weights;
 
@@ -76,8 +76,9 @@ pub(super) fn open(name: &str, described: &Described, options: &Options) -> Resu
         sampling_rate: said.sampling_rate,
         latent_names: said.latent_names,
         provenance: provenance(described.weights.as_ref().unwrap_or(&described.description))?,
+        levels: Levels::default(),
     };
-    Ok(Model { forward: said.graph, latent: None, info })
+    Ok(Model { forward: said.graph, latent: None, prior: None, info })
 }
 
 /// What the description `text` of the file called `file` says of the weights in `state`.

@@ -1,5 +1,7 @@
 //! What a path leads to: the checkpoint and configuration of a training run, or an export.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -15,6 +17,10 @@ pub(super) enum Source {
     Run { name: String, checkpoint: PathBuf, config: PathBuf },
     /// A TorchScript export.
     Export { name: String, path: PathBuf },
+    /// A model of Neural Amp Modeler.
+    Nam { name: String, path: PathBuf },
+    /// The same in the layout of 2022: `config.json` and `weights.npy`.
+    NamFolder { name: String, folder: PathBuf },
     /// A whole pickled module.
     Module { name: String, path: PathBuf },
     /// Weights, and what is said of their layers.
@@ -32,12 +38,19 @@ const ENTRIES: usize = 10_000;
 /// Says what stands there instead.
 pub(super) fn locate(path: &Path) -> Result<Source, ImportError> {
     let metadata = std::fs::metadata(path).map_err(|error| ImportError::io(path, error))?;
+    if metadata.is_file() && is_json(path)? {
+        return Ok(Source::Nam { name: stem(path), path: path.into() });
+    }
     if !metadata.is_dir() {
         return file(path, metadata.is_file());
     }
     let description = path.join(FILE_NAME);
     if description.is_file() {
         return described(&description, None, run_name(path));
+    }
+    if path.join("config.json").is_file() && path.join("weights.npy").is_file() {
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        return Ok(Source::NamFolder { name, folder: path.into() });
     }
     let mut checkpoints = Vec::new();
     collect(path, DEPTH, &mut ENTRIES.clone(), &mut checkpoints)?;
@@ -83,6 +96,17 @@ fn file(path: &Path, regular: bool) -> Result<Source, ImportError> {
 
 fn described(description: &Path, weights: Option<&Path>, name: String) -> Result<Source, ImportError> {
     Ok(Source::Described { name, described: described::locate(description, weights)? })
+}
+
+/// Whether the file is a JSON object: an opening brace, then a name or the end. The length that a safetensors file begins
+/// with may look the same, but has zeros in it.
+fn is_json(path: &Path) -> Result<bool, ImportError> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(256).read_to_end(&mut start));
+    read.map_err(|error| ImportError::io(path, error))?;
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start).trim_ascii_start();
+    let rest = text.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    Ok(!start.contains(&0) && rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'"' | b'}'))))
 }
 
 /// A checkpoint and the nearest configuration beside or above it.

@@ -19,7 +19,7 @@ use super::provenance::provenance;
 use super::weights::weight;
 use super::{ImportError, LatentChoice, Options, StateDict};
 use crate::graph::{BatchNorm, Conv1d, Graph, NodeId, Op, Parameter, Pointwise};
-use crate::model::{Info, Model};
+use crate::model::{Info, Levels, Model};
 use crate::tensor::{Tensor, Weight};
 
 /// What such files do not tell: the rate of their authors' training, in samples per second.
@@ -52,8 +52,9 @@ pub fn open(name: &str, path: &Path, options: &Options) -> Result<Model, ImportE
         sampling_rate: SAMPLING_RATE,
         latent_names: vec![],
         provenance: provenance(path)?,
+        levels: Levels::default(),
     };
-    Ok(Model { forward: graph, latent: None, info })
+    Ok(Model { forward: graph, latent: None, prior: None, info })
 }
 
 /// The graph of the pickled module in an open archive, and what it is, in one line.

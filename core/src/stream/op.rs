@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::conv::{CachedConv, ConvKind};
-use crate::graph::{self, BatchNorm, Gru, NoiseSynth, Op, Parameter, Pointwise};
+use crate::graph::{self, BatchNorm, Gru, Lstm, NoiseSynth, Op, Parameter, Pointwise, Statistics};
 use crate::tensor::Weight;
 use crate::timing::Reads;
 
@@ -95,6 +95,20 @@ pub enum StreamOp<W = Weight> {
     },
     /// [`Op::LatentEdit`].
     LatentEdit,
+    /// [`Op::AdaIn`]; what an engine learns takes the place of what the file holds.
+    AdaIn {
+        /// Of the source.
+        source: Option<Statistics<W>>,
+        /// Of the target.
+        target: Option<Statistics<W>>,
+    },
+    /// [`Op::Lstm`].
+    Lstm(Lstm<W>),
+    /// [`Op::PRelu`].
+    PRelu {
+        /// `[channels]`.
+        slope: W,
+    },
     /// [`Op::Parameter`].
     Parameter(Parameter),
 }
@@ -148,6 +162,21 @@ impl<W> StreamOp<W> {
             Self::Quantize { codebooks } => StreamOp::Quantize { codebooks: f(codebooks)? },
             Self::Dequantize { codebooks } => StreamOp::Dequantize { codebooks: f(codebooks)? },
             Self::LatentEdit => StreamOp::LatentEdit,
+            Self::AdaIn { source, target } => {
+                let mut side = |held: &Option<Statistics<W>>| match held {
+                    Some(s) => Ok(Some(Statistics { mean: f(&s.mean)?, deviation: f(&s.deviation)? })),
+                    None => Ok(None),
+                };
+                StreamOp::AdaIn { source: side(source)?, target: side(target)? }
+            }
+            Self::Lstm(l) => StreamOp::Lstm(Lstm {
+                weight_ih: f(&l.weight_ih)?,
+                weight_hh: f(&l.weight_hh)?,
+                bias: f(&l.bias)?,
+                initial_hidden: f(&l.initial_hidden)?,
+                initial_cell: f(&l.initial_cell)?,
+            }),
+            Self::PRelu { slope } => StreamOp::PRelu { slope: f(slope)? },
             Self::Parameter(p) => StreamOp::Parameter(p.clone()),
         })
     }
@@ -163,6 +192,8 @@ impl<W> StreamOp<W> {
                 graph::Excitation::Fixed(noise) => vec![&s.response, noise],
             },
             Self::Gru(g) => vec![&g.weight_ih, &g.weight_hh, &g.bias_ih, &g.bias_hh],
+            Self::Lstm(l) => vec![&l.weight_ih, &l.weight_hh, &l.bias, &l.initial_hidden, &l.initial_cell],
+            Self::PRelu { slope } => vec![slope],
             Self::PowerSpectrum { window, .. } => vec![window],
             Self::Quantize { codebooks } | Self::Dequantize { codebooks } => vec![codebooks],
             Self::Input { .. }
@@ -180,6 +211,9 @@ impl<W> StreamOp<W> {
             | Self::FromAngles
             | Self::LatentEdit
             | Self::Parameter(_) => vec![],
+            Self::AdaIn { source, target } => {
+                source.iter().chain(target).flat_map(|s| [&s.mean, &s.deviation]).collect()
+            }
         }
     }
 }
@@ -224,7 +258,10 @@ impl StreamOp {
             | Self::FromAngles
             | Self::Quantize { .. }
             | Self::Dequantize { .. }
-            | Self::LatentEdit => Reads::same(),
+            | Self::LatentEdit
+            | Self::AdaIn { .. }
+            | Self::Lstm(_)
+            | Self::PRelu { .. } => Reads::same(),
             Self::Parameter(_) => Reads::nothing(),
         }
     }
@@ -234,6 +271,7 @@ impl StreamOp {
         match self {
             Self::Conv(c) => c.macs_per_frame(),
             Self::Gru(g) => (g.weight_ih.len() + g.weight_hh.len()) as f64,
+            Self::Lstm(l) => (l.weight_ih.len() + l.weight_hh.len()) as f64,
             Self::ChannelAffine { scale, .. } => scale.len() as f64,
             Self::Quantize { codebooks } => codebooks.len() as f64,
             Self::PowerSpectrum { window, .. } => {
@@ -288,6 +326,9 @@ impl StreamOp {
             Self::Quantize { codebooks } => Op::Quantize { codebooks: codebooks.clone() },
             Self::Dequantize { codebooks } => Op::Dequantize { codebooks: codebooks.clone() },
             Self::LatentEdit => Op::LatentEdit,
+            Self::AdaIn { source, target } => Op::AdaIn { source: source.clone(), target: target.clone() },
+            Self::Lstm(l) => Op::Lstm(l.clone()),
+            Self::PRelu { slope } => Op::PRelu { slope: slope.clone() },
             Self::Parameter(p) => Op::Parameter(p.clone()),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::fields::Fields;
 use super::literal;
 use crate::graph::{
-    AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, NoiseSynth, Op, Parameter, Pointwise,
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, Lstm, NoiseSynth, Op, Parameter, Pointwise, Statistics,
 };
 use crate::import::{ImportError, StateDict, weights};
 use crate::tensor::{Tensor, Weight};
@@ -52,16 +52,17 @@ pub(super) fn op(fields: &Fields<'_>, kind: &str, number: u32, weights: &mut Wei
             bias: layer.own_or("bias")?,
             epsilon: f64::from(fields.float("epsilon")?.unwrap_or(1e-5)),
         }),
-        "adain" => Op::AdaIn { statistics: layer.adain()? },
+        "adain" => {
+            Op::AdaIn { source: layer.statistics("mean_x", "std_x")?, target: layer.statistics("mean_y", "std_y")? }
+        }
         "leaky_relu" => Op::Pointwise(Pointwise::LeakyRelu { slope: fields.float("slope")?.unwrap_or(0.01) }),
         "relu" => Op::Pointwise(Pointwise::LeakyRelu { slope: 0.0 }),
         "prelu" => {
-            let slopes = layer.own("slope", "weight")?;
-            let [slope] = *slopes.data() else {
-                let reason = format!("{} slopes; one for all channels is read", slopes.len());
-                return Err(fields.wrong("slope", reason));
-            };
-            Op::Pointwise(Pointwise::LeakyRelu { slope })
+            let slopes = layer.vector("slope", "weight")?;
+            match *slopes.data() {
+                [slope] => Op::Pointwise(Pointwise::LeakyRelu { slope }),
+                _ => Op::PRelu { slope: slopes },
+            }
         }
         "tanh" => Op::Pointwise(Pointwise::Tanh),
         "sigmoid" => Op::Pointwise(Pointwise::Sigmoid),
@@ -72,6 +73,20 @@ pub(super) fn op(fields: &Fields<'_>, kind: &str, number: u32, weights: &mut Wei
             let (scale, offset) = (fields.float("scale")?.unwrap_or(1.0), fields.float("offset")?.unwrap_or(0.0));
             Op::Pointwise(Pointwise::Affine { scale, offset })
         }
+        "silu" => Op::Pointwise(Pointwise::Silu),
+        "hard_swish" => Op::Pointwise(Pointwise::HardSwish),
+        "softsign" => Op::Pointwise(Pointwise::Softsign),
+        "clamp" => {
+            let (low, high) = layer.bounds()?;
+            Op::Pointwise(Pointwise::Clamp { low, high })
+        }
+        "leaky_hard_tanh" => {
+            let (low, high) = layer.bounds()?;
+            let low_slope = fields.float("low_slope")?.unwrap_or(0.01);
+            let high_slope = fields.float("high_slope")?.unwrap_or(0.01);
+            Op::Pointwise(Pointwise::LeakyHardTanh { low, high, low_slope, high_slope })
+        }
+        "fast_tanh" => Op::Pointwise(Pointwise::FastTanh),
         "snake" => Op::Snake { alpha: layer.vector("alpha", "alpha")? },
         "add" => Op::Add,
         "mul" => Op::Mul,
@@ -95,6 +110,7 @@ pub(super) fn op(fields: &Fields<'_>, kind: &str, number: u32, weights: &mut Wei
             bias_ih: layer.own("bias_ih", "bias_ih_l0")?,
             bias_hh: layer.own("bias_hh", "bias_hh_l0")?,
         }),
+        "lstm" => Op::Lstm(layer.lstm()?),
         "power_spectrum" => Op::PowerSpectrum {
             window: layer.own("window", "window")?,
             hop: layer.size("hop")?,
@@ -131,7 +147,7 @@ pub(super) fn parameter(fields: &Fields<'_>, name: &str) -> Result<Op, ImportErr
 }
 
 /// The ops that a layer may be, by the names of [`Op::name`], and a few of PyTorch's names for the same.
-pub(super) const KINDS: [&str; 33] = [
+pub(super) const KINDS: [&str; 40] = [
     "conv1d",
     "linear",
     "conv_transpose1d",
@@ -146,6 +162,12 @@ pub(super) const KINDS: [&str; 33] = [
     "mod_sigmoid",
     "log1p",
     "affine",
+    "silu",
+    "hard_swish",
+    "softsign",
+    "clamp",
+    "leaky_hard_tanh",
+    "fast_tanh",
     "snake",
     "add",
     "mul",
@@ -157,6 +179,7 @@ pub(super) const KINDS: [&str; 33] = [
     "gaussian",
     "noise_synth",
     "gru",
+    "lstm",
     "power_spectrum",
     "unit_norm",
     "to_angles",
@@ -192,18 +215,37 @@ impl Layer<'_, '_, '_, '_> {
         Ok(Conv1d { weight, bias, stride, dilation, left_padding, groups: self.size_or("groups", 1)? })
     }
 
-    fn adain(&mut self) -> Result<Option<AdaInStatistics>, ImportError> {
-        let keys = ["mean_x", "std_x", "mean_y", "std_y"];
-        if keys.iter().all(|key| !self.fields.has(key)) {
+    /// One side of an AdaIN; `None` where the layer says nothing of it.
+    fn statistics(&mut self, mean: &'static str, deviation: &'static str) -> Result<Option<Statistics>, ImportError> {
+        if !self.fields.has(mean) && !self.fields.has(deviation) {
             return Ok(None);
         }
-        let [mean_x, std_x, mean_y, std_y] = keys;
-        Ok(Some(AdaInStatistics {
-            mean_x: self.vector(mean_x, mean_x)?,
-            std_x: self.vector(std_x, std_x)?,
-            mean_y: self.vector(mean_y, mean_y)?,
-            std_y: self.vector(std_y, std_y)?,
-        }))
+        Ok(Some(Statistics { mean: self.vector(mean, mean)?, deviation: self.vector(deviation, deviation)? }))
+    }
+
+    /// The least and the greatest value that a function lets through; PyTorch's hard tanh where left out.
+    fn bounds(&self) -> Result<(f32, f32), ImportError> {
+        let (low, high) = (self.fields.float("low")?.unwrap_or(-1.0), self.fields.float("high")?.unwrap_or(1.0));
+        if low > high {
+            return Err(self.fields.at_all(format!("low: {low}; not more than high, {high}, is needed")));
+        }
+        Ok((low, high))
+    }
+
+    /// PyTorch's LSTM of one layer: its two biases are one here.
+    fn lstm(&mut self) -> Result<Lstm, ImportError> {
+        let weight_ih = self.own("weight_ih", "weight_ih_l0")?;
+        let weight_hh = self.own("weight_hh", "weight_hh_l0")?;
+        let (bias_ih, bias_hh) = (self.vector("bias_ih", "bias_ih_l0")?, self.vector("bias_hh", "bias_hh_l0")?);
+        if bias_ih.len() != bias_hh.len() {
+            let reason = format!("{} values, bias_ih has {}; as many are needed", bias_hh.len(), bias_ih.len());
+            return Err(self.fields.at_all(format!("bias_hh: {reason}")));
+        }
+        let bias = literal(bias_ih.data().iter().zip(bias_hh.data()).map(|(a, b)| a + b).collect());
+        let zeros = literal(vec![0.0; bias.len() / 4]);
+        let initial_hidden = self.own_or("initial_hidden")?.unwrap_or_else(|| zeros.clone());
+        let initial_cell = self.own_or("initial_cell")?.unwrap_or(zeros);
+        Ok(Lstm { weight_ih, weight_hh, bias, initial_hidden, initial_cell })
     }
 
     /// The weight of a convolution, with its weight norm resolved where it is stored as gain and direction.

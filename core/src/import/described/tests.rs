@@ -78,6 +78,21 @@ fn weights_may_be_a_state_dict_or_a_module_of_torch() {
     }
 }
 
+/// A length of 8827 bytes begins a safetensors file with `{"`, as a JSON object begins.
+#[test]
+fn a_length_that_reads_as_json_is_a_length() {
+    let state = std::fs::read(golden("state.safetensors")).unwrap();
+    let (length, rest) = state.split_first_chunk::<8>().unwrap();
+    let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
+    let mut padded = 8827u64.to_le_bytes().to_vec();
+    padded.extend(header);
+    padded.resize(8 + 8827, b' ');
+    padded.extend(data);
+    assert!(padded.starts_with(b"{\""));
+    let folder = Folder::new("length", &[(FILE_NAME, example().as_bytes()), ("state.safetensors", &padded)]);
+    assert!(import::open(&folder.0.join("state.safetensors"), &Options::default()).is_ok());
+}
+
 #[test]
 fn files_that_do_not_belong_together_are_told_apart() {
     let state = std::fs::read(golden("state.safetensors")).unwrap();
@@ -101,7 +116,7 @@ fn state() -> StateDict {
         let len = shape.iter().product::<usize>();
         Array { shape: shape.to_vec(), values: Values::Float((0..len).map(|i| 0.1 + i as f32 / 100.0).collect()) }
     };
-    let shapes: [(&str, &[usize]); 13] = [
+    let shapes: [(&str, &[usize]); 17] = [
         ("conv.weight", &[2, 1, 3]),
         ("conv.bias", &[2]),
         ("gained.weight_g", &[2, 1, 1]),
@@ -115,6 +130,10 @@ fn state() -> StateDict {
         ("gru.weight_hh_l0", &[6, 2]),
         ("gru.bias_ih_l0", &[6]),
         ("gru.bias_hh_l0", &[6]),
+        ("lstm.weight_ih_l0", &[8, 2]),
+        ("lstm.weight_hh_l0", &[8, 2]),
+        ("lstm.bias_ih_l0", &[8]),
+        ("lstm.bias_hh_l0", &[8]),
     ];
     shapes.iter().map(|(name, shape)| ((*name).to_owned(), array(shape))).collect()
 }
@@ -169,6 +188,10 @@ name = "7"
 op = "prelu"
 slope = 0.2
 [[layer]]
+name = "slopes"
+op = "prelu"
+slope = "vector"
+[[layer]]
 name = "8"
 op = "snake"
 alpha = "vector"
@@ -177,9 +200,23 @@ name = "9"
 op = "affine"
 scale = 0.5
 [[layer]]
+name = "clamped"
+op = "clamp"
+high = 0.5
+[[layer]]
+name = "bent"
+op = "leaky_hard_tanh"
+low = -0.25
+high_slope = 0.1
+[[layer]]
 name = "10"
 op = "gru"
 module = "gru"
+[[layer]]
+name = "lstm"
+op = "lstm"
+module = "lstm"
+initial_cell = [0.5, -0.5]
 [[layer]]
 name = "11"
 op = "unit_norm"
@@ -263,7 +300,9 @@ fn every_op_can_be_described() {
     let said = describe("x.toml", EVERY_OP, &state()).unwrap();
     assert_eq!((said.sampling_rate, said.latent_names), (48_000, vec!["a".to_owned(), "b".to_owned()]));
     let mut used: Vec<_> = said.graph.nodes().iter().map(|node| node.op.name()).collect();
-    for kind in ["relu", "tanh", "sigmoid", "softplus", "mod_sigmoid", "log1p"] {
+    for kind in
+        ["relu", "tanh", "sigmoid", "softplus", "mod_sigmoid", "log1p", "silu", "hard_swish", "softsign", "fast_tanh"]
+    {
         let text = format!("rate = 1\n[[layer]]\nname = \"a\"\nop = \"{kind}\"\n");
         used.push(describe("x.toml", &text, &state()).unwrap().graph.output().op.name());
     }
@@ -271,7 +310,7 @@ fn every_op_can_be_described() {
         // Other names for the same.
         let op = match name {
             "linear" => "conv1d",
-            "relu" | "prelu" => "leaky_relu",
+            "relu" => "leaky_relu",
             name => name,
         };
         assert!(used.contains(&op), "{name} is not tried here");
@@ -302,7 +341,7 @@ fn what_is_wrong_is_named_with_its_line_and_the_cure() {
         (&format!("{layer}op = \"conv1d\"\n"), "weight is missing: a tensor's name"),
         (
             &format!("{layer}op = \"conv1d\"\nweight = \"conv.wieght\"\n"),
-            "line 5, column 10: weight: tensor conv.wieght: is missing among 13 tensors; the nearest is conv.weight",
+            "line 5, column 10: weight: tensor conv.wieght: is missing among 17 tensors; the nearest is conv.weight",
         ),
         (&format!("{layer}op = \"conv1d\"\nweight = \"matrix\"\n"), "weight has shape [2, 2], 3 dimensions are needed"),
         (
@@ -314,6 +353,12 @@ fn what_is_wrong_is_named_with_its_line_and_the_cure() {
             "\"causal\" or \"centred\" is needed",
         ),
         (&format!("{layer}op = \"repeat\"\nfactor = -2\n"), "factor: -2; not less than 0"),
+        (&format!("{layer}op = \"adain\"\nmean_x = [0.0]\n"), "std_x is missing: a tensor's name"),
+        (&format!("{layer}op = \"clamp\"\nlow = 2\n"), "low: 2; not more than high, 1, is needed"),
+        (
+            &format!("{layer}op = \"lstm\"\nmodule = \"lstm\"\nbias_hh = \"vector\"\n"),
+            "bias_hh: 2 values, bias_ih has 8; as many are needed",
+        ),
         (&format!("{layer}op = \"snake\"\nalpha = [nan]\n"), "alpha: a finite number is needed"),
         (
             &format!("{layer}op = \"tanh\"\n[[layer]]\nname = \"a\"\nop = \"tanh\"\n"),
@@ -341,6 +386,23 @@ fn what_is_wrong_is_named_with_its_line_and_the_cure() {
     let text = format!("{layer}op = \"linear\"\nweight = \"matrix\"\n");
     let reason = describe("runnel.toml", &text, &broken).unwrap_err().to_string();
     assert!(reason.contains("value 1 of 4 is NaN"), "{reason}");
+}
+
+#[test]
+fn an_adain_may_know_one_side_and_an_lstm_sums_its_biases() {
+    let adain = "rate = 1\n[[layer]]\nname = \"a\"\nop = \"adain\"\nmean_y = [1.0]\nstd_y = [2.0]\n";
+    match &describe("x.toml", adain, &state()).unwrap().graph.output().op {
+        Op::AdaIn { source: None, target: Some(target) } => assert_eq!(target.of(0), [1.0, 2.0]),
+        other => panic!("{other:?}"),
+    }
+    let lstm = "rate = 1\nchannels = 2\n[[layer]]\nname = \"a\"\nop = \"lstm\"\nmodule = \"lstm\"\n";
+    match &describe("x.toml", lstm, &state()).unwrap().graph.output().op {
+        Op::Lstm(lstm) => {
+            assert!((lstm.bias.data()[3] - 0.26).abs() < 1e-6, "{:?}", lstm.bias);
+            assert_eq!([lstm.initial_hidden.data(), lstm.initial_cell.data()], [[0.0; 2]; 2]);
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
