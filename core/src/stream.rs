@@ -5,6 +5,7 @@ mod conv;
 mod offline;
 mod op;
 mod play;
+mod signal_rate;
 
 pub(crate) use conv::Part;
 pub use conv::{CachedConv, ConvKind, Tap};
