@@ -80,8 +80,11 @@ impl Atom {
     /// The number, if it is one.
     #[allow(unsafe_code)]
     pub(crate) fn as_number(self) -> Option<f32> {
-        // SAFETY: Pd writes the number of an atom of this kind, and any bits are an f32.
-        (self.kind == FLOAT).then(|| unsafe { self.value.number })
+        if self.kind != FLOAT {
+            return None;
+        }
+        // SAFETY: Pd writes the number of an atom of this kind.
+        Some(unsafe { self.value.number })
     }
 
     /// The text, if it is one.

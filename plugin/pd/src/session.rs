@@ -126,6 +126,7 @@ pub(crate) struct Session {
     outputs: usize,
     current: Option<Box<Stage>>,
     next: Option<Next>,
+    #[allow(clippy::vec_box, reason = "they go on to another thread as they came")]
     retired: Vec<Box<Stage>>,
     settings: Settings,
     bypass: f32,
