@@ -77,7 +77,7 @@ fn whole(stream: &StreamGraph, samples: u64, frames: u64) -> Result<usize, Strea
 mod tests {
     use super::*;
     use crate::graph::{Conv1d, ConvTranspose1d, Graph, Op};
-    use crate::model::{Info, Provenance};
+    use crate::model::{Info, Levels, Provenance};
     use crate::stream::LatentStreams;
     use crate::{Engine, Plan, Randomness, rewrite};
 
@@ -103,11 +103,13 @@ mod tests {
                 encode: stream(1, Op::Conv1d(down)),
                 decode: stream(3, Op::ConvTranspose1d(up)),
             }),
+            prior: None,
             info: Info {
                 name: String::new(),
                 description: String::new(),
                 sampling_rate: 48_000,
                 latent_names: vec![],
+                levels: Levels::default(),
                 provenance: Provenance { source: String::new(), sha256: String::new(), converter: String::new() },
             },
         }

@@ -304,6 +304,7 @@ mod tests {
             description: String::new(),
             sampling_rate: 48_000,
             latent_names: vec![],
+            levels: runnel::Levels::default(),
             provenance,
         };
         Box::new(Stage::new(Plan::new(&stream).unwrap(), info, &stream))
