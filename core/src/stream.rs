@@ -7,6 +7,7 @@ mod offline;
 mod op;
 mod play;
 mod prior;
+mod signal_rate;
 
 pub(crate) use conv::Part;
 pub use conv::{CachedConv, ConvKind, Tap};
