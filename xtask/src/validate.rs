@@ -78,7 +78,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let home = tempfile::tempdir().context("cannot make a temporary folder")?;
     let cargo_test = |arguments: &[&str]| {
         let mut command = Command::new("cargo");
-        command.args(["test", "-p", "runnel-plugin", "--lib"]).args(arguments);
+        command.args(["test", "--workspace", "--lib"]).args(arguments);
         command
     };
     let mut checks = vec![Check { name: "bundles", result: bundles.check() }];
