@@ -4,7 +4,8 @@ mod op;
 mod shape;
 pub mod text;
 
-pub use op::{AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, NoiseSynth, Op, Pointwise};
+pub use op::{AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, NoiseSynth, Op, Pointwise};
+pub use op::{erf, gelu};
 
 pub(crate) use shape::infer as infer_shape;
 

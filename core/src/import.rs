@@ -8,6 +8,7 @@ pub mod gin;
 mod literal;
 mod locate;
 mod magic;
+pub mod onnx;
 pub mod pickle;
 pub mod rave;
 #[cfg(test)]
@@ -30,6 +31,10 @@ pub struct Options {
     pub latents: LatentChoice,
     /// Use the exponential moving average of the weights, where the checkpoint has one.
     pub ema: bool,
+    /// Samples per second of an ONNX model, whose file need not tell them; 44 100 when absent there too.
+    pub sampling_rate: Option<u32>,
+    /// Which axis of an ONNX model's input is time, where its shape does not say.
+    pub time_axis: Option<usize>,
 }
 
 /// How many latents of a variational model stay after the principal components are sorted by importance.
@@ -91,6 +96,7 @@ pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
     match locate::locate(path)? {
         Source::Run { name, checkpoint, config } => rave::from_run(&name, &checkpoint, &config, options),
         Source::Export { name, path } => rave::from_export(&name, &path, options),
+        Source::Onnx { name, path } => onnx::open(&name, &path, options),
     }
 }
 
@@ -102,5 +108,6 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     Ok(match locate::locate(path)? {
         Source::Run { checkpoint, config, .. } => vec![checkpoint, config],
         Source::Export { path, .. } => vec![path],
+        Source::Onnx { path, .. } => onnx::files(&path)?,
     })
 }

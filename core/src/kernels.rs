@@ -12,6 +12,7 @@ mod half;
 mod isa;
 mod math;
 mod noise;
+mod norm;
 mod recurrent;
 mod spectrum;
 #[cfg(test)]
@@ -50,6 +51,8 @@ pub(crate) enum Kernel {
     Gru(recurrent::Gru),
     /// Filtered noise.
     Noise(noise::Noise),
+    /// The greatest of all inputs.
+    Max,
     /// Anything else, as its definition says.
     Frame(StreamOp),
 }
@@ -64,6 +67,7 @@ impl Kernel {
             StreamOp::NoiseSynth(synth) => Self::Noise(noise::Noise::new(synth, isa)),
             StreamOp::Add => Self::Add,
             StreamOp::Mul => Self::Mul,
+            StreamOp::Max => Self::Max,
             other => Function::of(other).map_or_else(|| Self::Frame(other.clone()), Self::Function),
         }
     }
@@ -75,7 +79,7 @@ impl Kernel {
             Self::Gru(gru) => gru.scratch_len(),
             Self::Noise(noise) => noise.scratch_len(),
             Self::Frame(op) => frame::scratch_len(op),
-            Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul => 0,
+            Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul | Self::Max => 0,
         }
     }
 
@@ -101,7 +105,7 @@ impl Kernel {
             Self::Noise(noise) => noise.weight_bytes(),
             Self::Function(function) => function.weight_bytes(),
             Self::Frame(op) => op.weights().iter().map(|w| w.len() * size_of::<f32>()).sum(),
-            Self::Spectrum(_) | Self::Add | Self::Mul => 0,
+            Self::Spectrum(_) | Self::Add | Self::Mul | Self::Max => 0,
         }
     }
 
@@ -162,8 +166,12 @@ impl Kernel {
             Self::Function(function) => {
                 function.put(isa, source(0), ring, own, frames);
             }
-            Self::Add | Self::Mul => {
-                let how = if matches!(self, Self::Add) { Combination::Sum } else { Combination::Product };
+            Self::Add | Self::Mul | Self::Max => {
+                let how = match self {
+                    Self::Add => Combination::Sum,
+                    Self::Mul => Combination::Product,
+                    _ => Combination::Greatest,
+                };
                 frame::copy(source(0), ring, own, frames.clone());
                 for slot in 1..inputs {
                     combine(isa, how, source(slot), ring, own, frames.clone(), all.clone());

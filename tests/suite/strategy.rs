@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use runnel::graph::{BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, NodeId, NoiseSynth, Op, Pointwise};
+use runnel::graph::{BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, LayerNorm, NodeId, NoiseSynth, Op, Pointwise};
 use runnel::{Tensor, Weight};
 
 /// A convolution; its groups divide the channels it meets.
@@ -54,6 +54,11 @@ pub(crate) enum Layer {
     Gru(usize),
     Gaussian,
     Noise(usize),
+    /// The greatest of `f(x)`, `g(x)` and one channel.
+    Max(Conv, Conv),
+    /// A normalisation over channels, in blocks of one or all; centred or not.
+    LayerNorm(bool, bool),
+    Softmax(bool),
 }
 
 /// Output channels: mostly few, now and then several panels of a kernel.
@@ -81,7 +86,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         3 => (1..5usize, 1..6usize, 0..8usize, 0..6usize, any::<bool>(), any::<bool>())
             .prop_map(|(out, stride, extra, trim, grouped, bias)| Layer::Transposed { out, stride, extra, trim, grouped, bias }),
         1 => (conv(), 2..5usize).prop_map(|(c, f)| Layer::Subpixel(c, f)),
-        2 => (0..6usize).prop_map(Layer::Activation),
+        2 => (0..15usize).prop_map(Layer::Activation),
         1 => Just(Layer::Norm),
         1 => Just(Layer::AlternateSign),
         1 => (2..4usize).prop_map(Layer::Repeat),
@@ -94,6 +99,9 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => (1..4usize).prop_map(Layer::Gru),
         1 => Just(Layer::Gaussian),
         1 => (1..5usize).prop_map(Layer::Noise),
+        1 => (conv(), conv()).prop_map(|(a, b)| Layer::Max(a, b)),
+        1 => any::<(bool, bool)>().prop_map(|(blocks, centred)| Layer::LayerNorm(blocks, centred)),
+        1 => any::<bool>().prop_map(Layer::Softmax),
     ]
 }
 
@@ -185,6 +193,27 @@ impl Builder {
                     2 => Op::Pointwise(Pointwise::Sigmoid),
                     3 => Op::Pointwise(Pointwise::Softplus),
                     4 => Op::Pointwise(Pointwise::Affine { scale: 0.7, offset: 0.3 }),
+                    6 => Op::Pointwise(Pointwise::Elu { alpha: 0.8 }),
+                    7 => Op::Pointwise(Pointwise::Gelu),
+                    8 => Op::Pointwise(Pointwise::GeluTanh),
+                    9 => Op::Pointwise(Pointwise::Erf),
+                    10 => Op::Pointwise(Pointwise::Sin),
+                    11 => Op::Pointwise(Pointwise::Cos),
+                    12 => Op::Pointwise(Pointwise::Abs),
+                    // What is not defined everywhere, on what is positive.
+                    13 | 14 => {
+                        self.push(Op::Pointwise(Pointwise::Softplus), &[x]);
+                        self.push(Op::Pointwise(Pointwise::Affine { scale: 1.0, offset: 0.5 }), &[self.at]);
+                        let functions = if *kind == 13 {
+                            [Pointwise::Log, Pointwise::Exp, Pointwise::Reciprocal]
+                        } else {
+                            [Pointwise::Sqrt, Pointwise::Power { exponent: 1.3 }, Pointwise::Log]
+                        };
+                        for function in &functions[..2] {
+                            self.push(Op::Pointwise(*function), &[self.at]);
+                        }
+                        return self.push(Op::Pointwise(functions[2]), &[self.at]);
+                    }
                     _ => Op::Snake { alpha: self.vector(self.channels(), 0.5, 1.0) },
                 };
                 self.push(op, &[x]);
@@ -267,6 +296,27 @@ impl Builder {
                     let excitation = Excitation::Random { key: self.graph.nodes().len() as u32 };
                     self.push(Op::NoiseSynth(NoiseSynth { response, excitation }), &[x]);
                 }
+            }
+            Layer::Max(f, g) => {
+                let (f, g) = (self.branch(x, &Conv { out: g.out, grouped: g.grouped, ..f.clone() }), self.branch(x, g));
+                let one = self.branch(f, &Conv { out: 1, kernel_size: 2, dilation: 1, left: 0, grouped: false, bias: true, zero: (0, 0) });
+                self.push(Op::Max, &[f, g, one]);
+            }
+            Layer::LayerNorm(blocks, centred) => {
+                // Blocks of one channel would be all zero.
+                let n = self.channels();
+                let norm = LayerNorm {
+                    weight: centred.then(|| self.vector(n, 0.5, 1.5)),
+                    bias: (*blocks || *centred).then(|| self.vector(n, -0.5, 0.5)),
+                    epsilon: 0.1,
+                    centred: *centred,
+                    groups: if *blocks && n % 2 == 0 { 2 } else { 1 },
+                };
+                self.push(Op::LayerNorm(norm), &[x]);
+            }
+            Layer::Softmax(blocks) => {
+                let groups = if *blocks && self.channels() % 2 == 0 { 2 } else { 1 };
+                self.push(Op::Softmax { groups }, &[x]);
             }
         }
     }

@@ -50,6 +50,17 @@ pub fn details(op: &Op) -> String {
         Op::AdaIn { statistics } => if statistics.is_some() { "learned" } else { "fresh" }.into(),
         Op::Pointwise(Pointwise::LeakyRelu { slope }) => format!("slope {slope}"),
         Op::Pointwise(Pointwise::Affine { scale, offset }) => format!("scale {scale}, offset {offset}"),
+        Op::Pointwise(Pointwise::Elu { alpha }) => format!("alpha {alpha}"),
+        Op::Pointwise(Pointwise::Power { exponent }) => format!("exponent {exponent}"),
+        Op::LayerNorm(norm) => format!(
+            "{}groups {}, epsilon {}{}{}",
+            if norm.centred { "" } else { "uncentred, " },
+            norm.groups,
+            norm.epsilon,
+            if norm.weight.is_some() { ", weight" } else { "" },
+            bias(&norm.bias)
+        ),
+        Op::Softmax { groups } => format!("groups {groups}"),
         Op::Slice { start, channels } => format!("start {start}, channels {channels}"),
         Op::DepthToTime { factor } | Op::Repeat { factor } => format!("factor {factor}"),
         Op::Gaussian { channels, key } => format!("channels {channels}, key {key}"),
@@ -66,6 +77,7 @@ pub fn details(op: &Op) -> String {
         | Op::Snake { .. }
         | Op::Add
         | Op::Mul
+        | Op::Max
         | Op::Concat
         | Op::AlternateSign
         | Op::UnitNorm

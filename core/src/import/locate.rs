@@ -1,5 +1,7 @@
 //! What a path leads to: the checkpoint and configuration of a training run, or an export.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -13,6 +15,8 @@ pub(super) enum Source {
     Run { name: String, checkpoint: PathBuf, config: PathBuf },
     /// A TorchScript export.
     Export { name: String, path: PathBuf },
+    /// An ONNX model.
+    Onnx { name: String, path: PathBuf },
 }
 
 /// Folders between a run and its checkpoints: `version_0/checkpoints`, and one to spare.
@@ -26,6 +30,9 @@ const ENTRIES: usize = 10_000;
 /// Says what stands there instead.
 pub(super) fn locate(path: &Path) -> Result<Source, ImportError> {
     let metadata = std::fs::metadata(path).map_err(|error| ImportError::io(path, error))?;
+    if metadata.is_file() && is_onnx(path)? {
+        return Ok(Source::Onnx { name: stem(path), path: path.into() });
+    }
     if !metadata.is_dir() {
         return match archive::format(path)? {
             Format::TorchScript => Ok(Source::Export { name: stem(path), path: path.into() }),
@@ -41,6 +48,17 @@ pub(super) fn locate(path: &Path) -> Result<Source, ImportError> {
             "choose a run folder (config.gin and version_0/checkpoints/*.ckpt), a .ckpt, or an exported .ts",
         )),
     }
+}
+
+/// Whether the file is an ONNX model: it is named so, or begins with a version and then a field of a model.
+fn is_onnx(path: &Path) -> Result<bool, ImportError> {
+    if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("onnx")) {
+        return Ok(true);
+    }
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(3).read_to_end(&mut start));
+    read.map_err(|error| ImportError::io(path, error))?;
+    Ok(matches!(start[..], [0x08, 3..=20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42]))
 }
 
 /// A checkpoint and the nearest configuration beside or above it.

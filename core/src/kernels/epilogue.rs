@@ -72,6 +72,7 @@ pub(super) struct InRegisters<'a> {
 pub(super) enum Combination {
     Sum,
     Product,
+    Greatest,
 }
 
 /// Adds to the `columns` of `frames`, or multiplies them by, the same of `x`; one channel goes to all.
@@ -119,6 +120,12 @@ impl Work for Combine<'_> {
         match self.how {
             Combination::Sum => self.each(s, |y, x| s.add(y, x)),
             Combination::Product => self.each(s, |y, x| s.mul(y, x)),
+            // What is not a number stays, on either side.
+            Combination::Greatest => self.each(s, |y, x| {
+                let (a, b) = (s.bits(y), s.bits(x));
+                let either = s.floats(s.xor(s.xor(a, b), s.and(a, b)));
+                s.select(s.lt(x, y), y, s.select(s.lt(y, x), x, either))
+            }),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Source, angles};
+use super::{Source, angles, norm};
 use crate::engine::LatentEdit;
 use crate::plan::Ring;
 use crate::random::Randomness;
@@ -46,6 +46,7 @@ pub(super) fn run<'a>(
             | StreamOp::Snake { .. }
             | StreamOp::Add
             | StreamOp::Mul
+            | StreamOp::Max
             | StreamOp::PowerSpectrum { .. }
             | StreamOp::Gru(_)
             | StreamOp::NoiseSynth(_) => unreachable!("has a kernel of its own"),
@@ -82,6 +83,8 @@ pub(super) fn run<'a>(
             StreamOp::FromAngles => angles::from_angles(row, y),
             StreamOp::Quantize { codebooks } => quantize(codebooks, row, y, scratch),
             StreamOp::Dequantize { codebooks } => dequantize(codebooks, row, y),
+            StreamOp::LayerNorm(layer) => norm::layer_norm(layer, row, y),
+            StreamOp::Softmax { groups } => norm::softmax(*groups, row, y),
             StreamOp::LatentEdit => match &mut edit {
                 Some(edit) => edit.apply(row, y),
                 None => y.copy_from_slice(row),

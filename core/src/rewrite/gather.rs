@@ -108,6 +108,9 @@ fn plain(op: &Op) -> StreamOp {
         Op::Quantize { codebooks } => StreamOp::Quantize { codebooks: codebooks.clone() },
         Op::Dequantize { codebooks } => StreamOp::Dequantize { codebooks: codebooks.clone() },
         Op::LatentEdit => StreamOp::LatentEdit,
+        Op::Max => StreamOp::Max,
+        Op::LayerNorm(norm) => StreamOp::LayerNorm(norm.clone()),
+        Op::Softmax { groups } => StreamOp::Softmax { groups: *groups },
     }
 }
 

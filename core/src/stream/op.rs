@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::conv::{CachedConv, ConvKind};
-use crate::graph::{self, BatchNorm, Gru, NoiseSynth, Op, Pointwise};
+use crate::graph::{self, BatchNorm, Gru, LayerNorm, NoiseSynth, Op, Pointwise};
 use crate::tensor::Weight;
 use crate::timing::Reads;
 
@@ -95,6 +95,15 @@ pub enum StreamOp<W = Weight> {
     },
     /// [`Op::LatentEdit`].
     LatentEdit,
+    /// [`Op::Max`].
+    Max,
+    /// [`Op::LayerNorm`].
+    LayerNorm(LayerNorm<W>),
+    /// [`Op::Softmax`].
+    Softmax {
+        /// Blocks of channels that one sum runs over.
+        groups: usize,
+    },
 }
 
 impl<W> StreamOp<W> {
@@ -146,6 +155,15 @@ impl<W> StreamOp<W> {
             Self::Quantize { codebooks } => StreamOp::Quantize { codebooks: f(codebooks)? },
             Self::Dequantize { codebooks } => StreamOp::Dequantize { codebooks: f(codebooks)? },
             Self::LatentEdit => StreamOp::LatentEdit,
+            Self::Max => StreamOp::Max,
+            Self::LayerNorm(n) => StreamOp::LayerNorm(LayerNorm {
+                weight: n.weight.as_ref().map(&mut f).transpose()?,
+                bias: n.bias.as_ref().map(&mut f).transpose()?,
+                epsilon: n.epsilon,
+                centred: n.centred,
+                groups: n.groups,
+            }),
+            Self::Softmax { groups } => StreamOp::Softmax { groups: *groups },
         })
     }
 
@@ -162,7 +180,10 @@ impl<W> StreamOp<W> {
             Self::Gru(g) => vec![&g.weight_ih, &g.weight_hh, &g.bias_ih, &g.bias_hh],
             Self::PowerSpectrum { window, .. } => vec![window],
             Self::Quantize { codebooks } | Self::Dequantize { codebooks } => vec![codebooks],
-            Self::Input { .. }
+            Self::LayerNorm(n) => n.weight.iter().chain(&n.bias).collect(),
+            Self::Max
+            | Self::Softmax { .. }
+            | Self::Input { .. }
             | Self::Pointwise(_)
             | Self::Add
             | Self::Mul
@@ -220,7 +241,10 @@ impl StreamOp {
             | Self::FromAngles
             | Self::Quantize { .. }
             | Self::Dequantize { .. }
-            | Self::LatentEdit => Reads::same(),
+            | Self::LatentEdit
+            | Self::Max
+            | Self::LayerNorm(_)
+            | Self::Softmax { .. } => Reads::same(),
         }
     }
 
@@ -231,6 +255,7 @@ impl StreamOp {
             Self::Gru(g) => (g.weight_ih.len() + g.weight_hh.len()) as f64,
             Self::ChannelAffine { scale, .. } => scale.len() as f64,
             Self::Quantize { codebooks } => codebooks.len() as f64,
+            Self::LayerNorm(_) => 3.0 * inputs[0] as f64,
             Self::PowerSpectrum { window, .. } => {
                 let n = window.len() as f64;
                 2.0 * n * n.log2()
@@ -283,6 +308,9 @@ impl StreamOp {
             Self::Quantize { codebooks } => Op::Quantize { codebooks: codebooks.clone() },
             Self::Dequantize { codebooks } => Op::Dequantize { codebooks: codebooks.clone() },
             Self::LatentEdit => Op::LatentEdit,
+            Self::Max => Op::Max,
+            Self::LayerNorm(n) => Op::LayerNorm(n.clone()),
+            Self::Softmax { groups } => Op::Softmax { groups: *groups },
         }
     }
 }
