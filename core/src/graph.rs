@@ -4,7 +4,10 @@ mod op;
 mod shape;
 pub mod text;
 
-pub use op::{AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, NoiseSynth, Op, Pointwise};
+pub use op::{
+    AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Pointwise,
+};
+pub(crate) use op::{FAST_TANH_ABOVE, FAST_TANH_BELOW, FAST_TANH_LIMIT};
 pub use op::{erf, gelu};
 
 pub(crate) use shape::infer as infer_shape;

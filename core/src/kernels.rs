@@ -10,6 +10,7 @@ mod frame;
 mod function;
 mod half;
 mod isa;
+mod lstm;
 mod math;
 mod noise;
 mod norm;
@@ -55,6 +56,8 @@ pub(crate) enum Kernel {
     Max,
     /// Anything else, as its definition says.
     Frame(StreamOp),
+    /// A long short-term memory.
+    Lstm(lstm::Lstm),
 }
 
 impl Kernel {
@@ -64,6 +67,7 @@ impl Kernel {
             StreamOp::Conv(conv) => Self::Conv(PackedConv::new(conv, Part::Whole, Epilogue::default(), false, isa)),
             StreamOp::PowerSpectrum { window, hop, left } => Self::Spectrum(Spectrum::new(window, *hop, *left)),
             StreamOp::Gru(gru) => Self::Gru(recurrent::Gru::new(gru, isa)),
+            StreamOp::Lstm(lstm) => Self::Lstm(lstm::Lstm::new(lstm, isa)),
             StreamOp::NoiseSynth(synth) => Self::Noise(noise::Noise::new(synth, isa)),
             StreamOp::Add => Self::Add,
             StreamOp::Mul => Self::Mul,
@@ -78,9 +82,15 @@ impl Kernel {
             Self::Spectrum(spectrum) => spectrum.scratch_len(),
             Self::Gru(gru) => gru.scratch_len(),
             Self::Noise(noise) => noise.scratch_len(),
+            Self::Lstm(lstm) => lstm.scratch_len(),
             Self::Frame(op) => frame::scratch_len(op),
             Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul | Self::Max => 0,
         }
+    }
+
+    /// Values that it remembers beyond its frames, behind them in its ring.
+    pub(crate) fn memory_len(&self) -> usize {
+        if let Self::Lstm(lstm) = self { lstm.memory_len() } else { 0 }
     }
 
     /// Parts that its work on a frame can be cut into.
@@ -93,6 +103,7 @@ impl Kernel {
         match self {
             Self::Conv(conv) => conv.input_mirror(frames),
             Self::Gru(gru) => gru.input_mirror(frames),
+            Self::Lstm(lstm) => lstm.input_mirror(frames),
             _ => 0,
         }
     }
@@ -102,6 +113,7 @@ impl Kernel {
         match self {
             Self::Conv(conv) => conv.weight_bytes(),
             Self::Gru(gru) => gru.weight_bytes(),
+            Self::Lstm(lstm) => lstm.weight_bytes(),
             Self::Noise(noise) => noise.weight_bytes(),
             Self::Function(function) => function.weight_bytes(),
             Self::Frame(op) => op.weights().iter().map(|w| w.len() * size_of::<f32>()).sum(),
@@ -179,6 +191,7 @@ impl Kernel {
             }
             Self::Spectrum(spectrum) => spectrum.run(source(0), ring, own, frames, scratch),
             Self::Gru(gru) => resets = gru.run(source(0), ring, own, frames, scratch) as u64,
+            Self::Lstm(lstm) => resets = lstm.run(source(0), ring, own, frames, scratch) as u64,
             Self::Noise(noise) => noise.run(source(0), ring, own, frames, scratch, (randomness, amounts.noise)),
             Self::Frame(op) => {
                 let draws = (randomness, amounts.temperature);

@@ -153,7 +153,7 @@ impl Plan {
         let output_due = |tick: i64| due(tick / step_in, step_in, step_out, latency_ticks);
         let needs = timetable.needs(&steps, output_due, chunk * step_in);
         let mirrors = mirrors(&steps, &kernels, &needs);
-        let rings = rings(&steps, &needs, &mirrors)?;
+        let rings = rings(&steps, &kernels, &needs, &mirrors)?;
         let parts = Parts { steps: &steps, kernels: &kernels, isa, needs: &needs, mirrors: &mirrors };
         let silence = Silence::new(&parts, stream.hop_ticks(), MOST_BYTES)?;
         let initial = State::new(&steps, &rings, &timetable, &silence);
@@ -229,11 +229,12 @@ impl Plan {
     }
 }
 
-fn rings(steps: &[Step], needs: &[Needs], mirrors: &[usize]) -> Result<Vec<Ring>, PlanError> {
+fn rings(steps: &[Step], kernels: &[Kernel], needs: &[Needs], mirrors: &[usize]) -> Result<Vec<Ring>, PlanError> {
     let mut rings = Vec::with_capacity(steps.len());
     let mut len = 0usize;
     for (id, step) in steps.iter().enumerate() {
         let ring = Ring::new(len, needs[id].held, mirrors[id], step.channels);
+        let ring = ring.map(|ring| ring.with_memory(kernels[id].memory_len()));
         let bytes = ring.as_ref().map_or(u64::MAX, |r| 4 * (len as u64 + r.len() as u64));
         match ring {
             Some(ring) if bytes <= MOST_BYTES => {

@@ -131,7 +131,7 @@ fn depend(op: &Op, n: i64, row: &mut [i64], inputs: &[&Depends]) {
             row.fill(last);
         }
         Op::Gaussian { .. } => {}
-        Op::Gru(_) => {
+        Op::Gru(_) | Op::Lstm(_) => {
             // It remembers every frame from 0 on; the newest reaches furthest.
             row.fill(if n < 0 { NEVER } else { all(n) });
         }
@@ -147,7 +147,8 @@ fn depend(op: &Op, n: i64, row: &mut [i64], inputs: &[&Depends]) {
         | Op::Pointwise(_)
         | Op::Snake { .. }
         | Op::AlternateSign
-        | Op::LatentEdit => row.iter_mut().enumerate().for_each(|(c, v)| *v = x.at(n, c)),
+        | Op::LatentEdit
+        | Op::PRelu { .. } => row.iter_mut().enumerate().for_each(|(c, v)| *v = x.at(n, c)),
         Op::Input { .. } => unreachable!("has no inputs"),
     }
 }

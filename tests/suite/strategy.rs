@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use runnel::graph::{BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, LayerNorm, NodeId, NoiseSynth, Op, Pointwise};
+use runnel::graph::{
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, LayerNorm, Lstm, NodeId, NoiseSynth, Op, Pointwise,
+};
 use runnel::{Tensor, Weight};
 
 /// A convolution; its groups divide the channels it meets.
@@ -54,6 +56,7 @@ pub(crate) enum Layer {
     Gru(usize),
     Gaussian,
     Noise(usize),
+    Lstm(usize),
     /// The greatest of `f(x)`, `g(x)` and one channel.
     Max(Conv, Conv),
     /// A normalisation over channels, in blocks of one or all; centred or not.
@@ -86,7 +89,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         3 => (1..5usize, 1..6usize, 0..8usize, 0..6usize, any::<bool>(), any::<bool>())
             .prop_map(|(out, stride, extra, trim, grouped, bias)| Layer::Transposed { out, stride, extra, trim, grouped, bias }),
         1 => (conv(), 2..5usize).prop_map(|(c, f)| Layer::Subpixel(c, f)),
-        2 => (0..15usize).prop_map(Layer::Activation),
+        4 => (0..22usize).prop_map(Layer::Activation),
         1 => Just(Layer::Norm),
         1 => Just(Layer::AlternateSign),
         1 => (2..4usize).prop_map(Layer::Repeat),
@@ -99,6 +102,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => (1..4usize).prop_map(Layer::Gru),
         1 => Just(Layer::Gaussian),
         1 => (1..5usize).prop_map(Layer::Noise),
+        1 => prop_oneof![1..4usize, 15..18usize].prop_map(Layer::Lstm),
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Max(a, b)),
         1 => any::<(bool, bool)>().prop_map(|(blocks, centred)| Layer::LayerNorm(blocks, centred)),
         1 => any::<bool>().prop_map(Layer::Softmax),
@@ -161,6 +165,8 @@ fn build(channels: usize, layers: &[Layer], seed: u64) -> Graph {
 /// Highest rate over the input, and lowest under it, that a generated graph reaches.
 const MOST: usize = 48;
 
+const LEAKY_HARD_TANH: Pointwise = Pointwise::LeakyHardTanh { low: -0.4, high: 0.6, low_slope: 0.1, high_slope: 0.2 };
+
 struct Builder {
     graph: Graph,
     at: NodeId,
@@ -193,18 +199,25 @@ impl Builder {
                     2 => Op::Pointwise(Pointwise::Sigmoid),
                     3 => Op::Pointwise(Pointwise::Softplus),
                     4 => Op::Pointwise(Pointwise::Affine { scale: 0.7, offset: 0.3 }),
-                    6 => Op::Pointwise(Pointwise::Elu { alpha: 0.8 }),
-                    7 => Op::Pointwise(Pointwise::Gelu),
-                    8 => Op::Pointwise(Pointwise::GeluTanh),
-                    9 => Op::Pointwise(Pointwise::Erf),
-                    10 => Op::Pointwise(Pointwise::Sin),
-                    11 => Op::Pointwise(Pointwise::Cos),
-                    12 => Op::Pointwise(Pointwise::Abs),
+                    5 => Op::PRelu { slope: self.vector(self.channels(), -0.5, 0.5) },
+                    6 => Op::Pointwise(Pointwise::Silu),
+                    7 => Op::Pointwise(Pointwise::HardSwish),
+                    8 => Op::Pointwise(Pointwise::Softsign),
+                    9 => Op::Pointwise(Pointwise::Clamp { low: -0.4, high: 0.6 }),
+                    10 => Op::Pointwise(LEAKY_HARD_TANH),
+                    11 => Op::Pointwise(Pointwise::FastTanh),
+                    12 => Op::Pointwise(Pointwise::Elu { alpha: 0.8 }),
+                    13 => Op::Pointwise(Pointwise::Gelu),
+                    14 => Op::Pointwise(Pointwise::GeluTanh),
+                    15 => Op::Pointwise(Pointwise::Erf),
+                    16 => Op::Pointwise(Pointwise::Sin),
+                    17 => Op::Pointwise(Pointwise::Cos),
+                    18 => Op::Pointwise(Pointwise::Abs),
                     // What is not defined everywhere, on what is positive.
-                    13 | 14 => {
+                    19 | 20 => {
                         self.push(Op::Pointwise(Pointwise::Softplus), &[x]);
                         self.push(Op::Pointwise(Pointwise::Affine { scale: 1.0, offset: 0.5 }), &[self.at]);
-                        let functions = if *kind == 13 {
+                        let functions = if *kind == 19 {
                             [Pointwise::Log, Pointwise::Exp, Pointwise::Reciprocal]
                         } else {
                             [Pointwise::Sqrt, Pointwise::Power { exponent: 1.3 }, Pointwise::Log]
@@ -284,6 +297,17 @@ impl Builder {
                 };
                 self.push(Op::Gru(gru), &[x]);
             }
+            Layer::Lstm(hidden) => {
+                let n = self.channels();
+                let lstm = Lstm {
+                    weight_ih: self.weight(vec![4 * hidden, n], 1.0),
+                    weight_hh: self.weight(vec![4 * hidden, *hidden], 1.0),
+                    bias: self.vector(4 * hidden, -0.5, 0.5),
+                    initial_hidden: self.vector(*hidden, -0.9, 0.9),
+                    initial_cell: self.vector(*hidden, -1.5, 1.5),
+                };
+                self.push(Op::Lstm(lstm), &[x]);
+            }
             Layer::Gaussian => {
                 let key = self.graph.nodes().len() as u32;
                 self.push(Op::Gaussian { channels: self.channels(), key }, &[x]);
@@ -299,7 +323,10 @@ impl Builder {
             }
             Layer::Max(f, g) => {
                 let (f, g) = (self.branch(x, &Conv { out: g.out, grouped: g.grouped, ..f.clone() }), self.branch(x, g));
-                let one = self.branch(f, &Conv { out: 1, kernel_size: 2, dilation: 1, left: 0, grouped: false, bias: true, zero: (0, 0) });
+                let one = self.branch(
+                    f,
+                    &Conv { out: 1, kernel_size: 2, dilation: 1, left: 0, grouped: false, bias: true, zero: (0, 0) },
+                );
                 self.push(Op::Max, &[f, g, one]);
             }
             Layer::LayerNorm(blocks, centred) => {

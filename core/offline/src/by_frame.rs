@@ -6,7 +6,7 @@ use burn::tensor::module::conv1d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 use runnel::Tensor as Table;
-use runnel::graph::{Excitation, Gru, LayerNorm, NoiseSynth};
+use runnel::graph::{Excitation, Gru, LayerNorm, Lstm, NoiseSynth};
 use runnel::random::Randomness;
 
 use crate::Span;
@@ -193,6 +193,38 @@ pub(crate) fn gru(gru: &Gru, x: Tensor<3>, span: Span, device: &Device) -> Tenso
         state = next.collect();
         for i in 0..hidden {
             y[i * span.frames + t] = state[i] as f32;
+        }
+    }
+    load(&y, [1, hidden, span.frames], device)
+}
+
+/// PyTorch's long short-term memory, from its initial state at frame 0 on.
+pub(crate) fn lstm(lstm: &Lstm, x: Tensor<3>, span: Span, device: &Device) -> Tensor<3> {
+    let [rows, width] = lstm.weight_ih.shape().try_into().expect("the graph checked");
+    let hidden = rows / 4;
+    let kernel: Tensor<3> = load(lstm.weight_ih.data(), [rows, width, 1], device);
+    let arriving = values(conv1d(x, kernel, None, ConvOptions::new([1], [0], [1], 1)));
+
+    let wide = |w: &Table| w.data().iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+    let (mut h, mut c) = (wide(&lstm.initial_hidden), wide(&lstm.initial_cell));
+    let mut y = vec![0.0; hidden * span.frames];
+    for t in 0..span.frames {
+        if span.first + t as i64 >= 0 {
+            let gate = |gate: usize, i: usize| {
+                let row = gate * hidden + i;
+                let from_state: f64 = lstm.weight_hh.row(row).iter().zip(&h).map(|(&w, h)| f64::from(w) * h).sum();
+                f64::from(arriving[row * span.frames + t]) + f64::from(lstm.bias.data()[row]) + from_state
+            };
+            let next: Vec<(f64, f64)> = (0..hidden)
+                .map(|i| {
+                    let cell = logistic(gate(1, i)) * c[i] + logistic(gate(0, i)) * gate(2, i).tanh();
+                    (logistic(gate(3, i)) * cell.tanh(), cell)
+                })
+                .collect();
+            (h, c) = next.into_iter().unzip();
+        }
+        for i in 0..hidden {
+            y[i * span.frames + t] = h[i] as f32;
         }
     }
     load(&y, [1, hidden, span.frames], device)

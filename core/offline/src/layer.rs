@@ -52,6 +52,9 @@ pub(crate) enum Layer {
         hop: usize,
         left: usize,
     },
+    PRelu {
+        slope: Tensor<3>,
+    },
     /// Holds nothing on the device.
     Plain(Op),
 }
@@ -94,6 +97,7 @@ impl Layer {
                 std_y: column(&s.std_y),
             },
             Op::Snake { alpha } => Self::Snake { alpha: column(alpha) },
+            Op::PRelu { slope } => Self::PRelu { slope: column(slope) },
             Op::PowerSpectrum { window, hop, left } => {
                 let (cosine, sine) = dft(window.data(), device);
                 Self::PowerSpectrum { cosine, sine, hop: *hop, left: *left }
@@ -149,6 +153,7 @@ impl Layer {
                 let sine = (x.clone() * alpha.clone()).sin();
                 x + sine.square() / (alpha.clone() + 1e-9)
             }
+            Self::PRelu { slope } => relu(x.clone()) - relu(x.neg()) * slope.clone(),
             Self::PowerSpectrum { cosine, sine, hop, left } => {
                 let x = window(x, -(*left as i64), (frames - 1) * hop + cosine.dims()[2]);
                 let part = |basis: &Tensor<3>| {
@@ -188,6 +193,7 @@ fn run_plain(op: &Op, x: Tensor<3>, span: Span, randomness: Randomness, device: 
         Op::Gaussian { channels, key } => by_frame::gaussian(*channels, *key, span, randomness, device),
         Op::NoiseSynth(synth) => by_frame::noise(synth, x, span, randomness, device),
         Op::Gru(gru) => by_frame::gru(gru, x, span, device),
+        Op::Lstm(lstm) => by_frame::lstm(lstm, x, span, device),
         Op::ToAngles => by_frame::each(x, channels - 1, device, by_frame::to_angles),
         Op::FromAngles => by_frame::each(x, channels + 1, device, by_frame::from_angles),
         Op::Quantize { codebooks } => {
@@ -212,6 +218,25 @@ fn pointwise(function: Pointwise, x: Tensor<3>) -> Tensor<3> {
         Pointwise::ModSigmoid => sigmoid(x).powf_scalar(2.3) * 2.0 + 1e-7,
         Pointwise::Log1p => x.log1p(),
         Pointwise::Affine { scale, offset } => x * scale + offset,
+        Pointwise::Silu => x.clone() * sigmoid(x),
+        Pointwise::HardSwish => x.clone() * (x + 3.0).clamp(0.0, 6.0) / 6.0,
+        Pointwise::Softsign => x.clone() / (x.abs() + 1.0),
+        Pointwise::Clamp { low, high } => x.clamp(low, high),
+        Pointwise::LeakyHardTanh { low, high, low_slope, high_slope } => {
+            let below = relu(x.clone().neg() + low) * low_slope;
+            let above = relu(x.clone() - high) * high_slope;
+            x.clamp(low, high) + above - below
+        }
+        Pointwise::FastTanh => {
+            // As the format's player writes it (sdatkinson/NeuralAmpModelerCore, activations.h), within its powers' range.
+            let x = x.clamp(-1e8, 1e8);
+            let (size, square) = (x.clone().abs(), x.clone().square());
+            let above = size.clone() * 2.455_507_5
+                + 2.455_507_5
+                + (size.clone() * 0.821_226_67 + 0.893_229_85) * square.clone();
+            let below = (square + 2.445_066_3) * (x.clone() + x.clone() * size * 0.814_642_73).abs() + 2.445_066_3;
+            x * above / below
+        }
         Pointwise::Elu { alpha } => relu(x.clone()) + (x.clamp_max(0.0).exp() - 1.0) * alpha,
         Pointwise::Gelu => x.clone() * ((x / std::f64::consts::SQRT_2).erf() + 1.0) / 2.0,
         Pointwise::GeluTanh => {

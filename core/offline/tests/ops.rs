@@ -2,7 +2,9 @@
 
 use std::f64::consts::{PI, TAU};
 
-use runnel::graph::{AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, NoiseSynth, Op, Pointwise};
+use runnel::graph::{
+    AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, Lstm, NoiseSynth, Op, Pointwise,
+};
 use runnel::random::Randomness;
 use runnel::{Graph, Tensor, Weight};
 use runnel_offline::{Backend, Offline, Signal, hop};
@@ -202,6 +204,12 @@ fn activations() {
         Pointwise::Softplus,
         Pointwise::ModSigmoid,
         Pointwise::Affine { scale: -1.5, offset: 0.25 },
+        Pointwise::Silu,
+        Pointwise::HardSwish,
+        Pointwise::Softsign,
+        Pointwise::Clamp { low: -1.5, high: 2.5 },
+        Pointwise::LeakyHardTanh { low: -1.5, high: 2.5, low_slope: 0.25, high_slope: -0.125 },
+        Pointwise::FastTanh,
     ] {
         check(Op::Pointwise(function), &x, SILENT, |c, n| {
             let x = at(&x, c, n);
@@ -212,6 +220,22 @@ fn activations() {
                 Pointwise::Softplus => (1.0 + x.exp()).ln(),
                 Pointwise::ModSigmoid => 2.0 * (1.0 / (1.0 + (-x).exp())).powf(2.3) + 1e-7,
                 Pointwise::Affine { .. } => -1.5 * x + 0.25,
+                Pointwise::Silu => x / (1.0 + (-x).exp()),
+                Pointwise::HardSwish if x <= -3.0 => 0.0,
+                Pointwise::HardSwish if x >= 3.0 => x,
+                Pointwise::HardSwish => x * (x + 3.0) / 6.0,
+                Pointwise::Softsign => x / (1.0 + x.abs()),
+                Pointwise::Clamp { .. } => x.clamp(-1.5, 2.5),
+                Pointwise::LeakyHardTanh { .. } if x < -1.5 => -1.5 + 0.25 * (x + 1.5),
+                Pointwise::LeakyHardTanh { .. } if x > 2.5 => 2.5 - 0.125 * (x - 2.5),
+                Pointwise::LeakyHardTanh { .. } => x,
+                Pointwise::FastTanh => {
+                    let a = x.abs();
+                    let above =
+                        2.455_507_507_029_56 * (1.0 + a) + (0.893_229_853_513_558 + 0.821_226_666_969_744 * a) * a * a;
+                    x * above
+                        / (2.445_066_346_522_99 + (2.445_066_346_522_99 + a * a) * (a + 0.814_642_734_961_073 * a * a))
+                }
                 Pointwise::Log1p => unreachable!(),
             }
         });
@@ -219,6 +243,12 @@ fn activations() {
     let mut power = x.clone();
     power.data.iter_mut().for_each(|v| *v = v.abs());
     check(Op::Pointwise(Pointwise::Log1p), &power, SILENT, |c, n| at(&power, c, n).ln_1p());
+
+    let slope = draws.weight([3]);
+    check(Op::PRelu { slope: slope.clone() }, &x, SILENT, |c, n| {
+        let x = at(&x, c, n);
+        if x < 0.0 { f64::from(slope.data()[c]) * x } else { x }
+    });
 
     let alpha = draws.positive(3);
     let x = draws.signal(3, 0, 9);
@@ -331,6 +361,39 @@ fn gru_starts_at_frame_zero() {
         states.push(next);
     }
     check(Op::Gru(gru), &x, SILENT, |c, n| if n < 0 { 0.0 } else { states[n as usize + 1][c] });
+}
+
+#[test]
+fn lstm_starts_from_its_state_at_frame_zero() {
+    let mut draws = Draws(11);
+    let (width, hidden) = (3, 4);
+    let lstm = Lstm {
+        weight_ih: draws.weight([4 * hidden, width]),
+        weight_hh: draws.weight([4 * hidden, hidden]),
+        bias: draws.weight([4 * hidden]),
+        initial_hidden: draws.weight([hidden]),
+        initial_cell: draws.weight([hidden]),
+    };
+    let x = draws.signal(width, -3, 12);
+    let held = |w: &Weight| w.data().iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
+    let (mut hiddens, mut cells) = (vec![held(&lstm.initial_hidden)], vec![held(&lstm.initial_cell)]);
+    for n in 0..9 {
+        let (h, c) = (&hiddens[n as usize], &cells[n as usize]);
+        // The gates are stacked as input, forget, cell, output.
+        let gate = |g: usize, i: usize| {
+            let row = g * hidden + i;
+            let a: f64 = (0..width).map(|k| f64::from(lstm.weight_ih.row(row)[k]) * at(&x, k, n)).sum();
+            let b: f64 = (0..hidden).map(|k| f64::from(lstm.weight_hh.row(row)[k]) * h[k]).sum();
+            a + b + f64::from(lstm.bias.data()[row])
+        };
+        let sigmoid = |v: f64| 1.0 / (1.0 + (-v).exp());
+        let cell = (0..hidden).map(|i| sigmoid(gate(1, i)) * c[i] + sigmoid(gate(0, i)) * gate(2, i).tanh());
+        let cell: Vec<f64> = cell.collect();
+        let next = (0..hidden).map(|i| sigmoid(gate(3, i)) * cell[i].tanh()).collect();
+        hiddens.push(next);
+        cells.push(cell);
+    }
+    check(Op::Lstm(lstm), &x, SILENT, |c, n| hiddens[(n + 1).max(0) as usize][c]);
 }
 
 #[test]

@@ -98,6 +98,14 @@ pub enum Op {
     },
     /// The identity, and the place where a player's hands reach the latents.
     LatentEdit,
+    /// A long short-term memory, one layer, PyTorch's gate order (input, forget, cell, output). Starts from the state it
+    /// holds at frame 0; frames before it are that hidden state.
+    Lstm(Lstm),
+    /// `max(x, 0) + slope · min(x, 0)`, a slope per channel.
+    PRelu {
+        /// `[channels]`.
+        slope: Weight,
+    },
     /// The greatest of the inputs; an input of one channel is repeated over all.
     Max,
     /// A normalisation over the channels of each frame: see [`LayerNorm`].
@@ -195,6 +203,33 @@ pub enum Pointwise {
         /// Added after the gain.
         offset: f32,
     },
+    /// `x · sigmoid(x)`.
+    Silu,
+    /// `x · min(max(x + 3, 0), 6) / 6`.
+    HardSwish,
+    /// `x / (1 + |x|)`.
+    Softsign,
+    /// `min(max(x, low), high)`: hard tanh, ReLU6.
+    Clamp {
+        /// The least value.
+        low: f32,
+        /// The greatest value.
+        high: f32,
+    },
+    /// The identity within bounds, and a straight line beyond each.
+    LeakyHardTanh {
+        /// Where the lower line begins.
+        low: f32,
+        /// Where the upper line begins.
+        high: f32,
+        /// Gain below `low`.
+        low_slope: f32,
+        /// Gain above `high`.
+        high_slope: f32,
+    },
+    /// A quotient of polynomials near the hyperbolic tangent, within 6e-4 of it up to |x| = 2 and beyond: see
+    /// [`Pointwise::eval`]. Only for models trained with it.
+    FastTanh,
     /// `x` above zero, `alpha · (e^x − 1)` below.
     Elu {
         /// How far down it goes.
@@ -265,6 +300,20 @@ pub struct Gru<W = Weight> {
     pub bias_hh: W,
 }
 
+/// Parameters of [`Op::Lstm`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lstm<W = Weight> {
+    /// `[4 · hidden, in]`.
+    pub weight_ih: W,
+    /// `[4 · hidden, hidden]`.
+    pub weight_hh: W,
+    /// `[4 · hidden]`; the sum of PyTorch's two.
+    pub bias: W,
+    /// `[hidden]`: the hidden state before frame 0.
+    pub initial_hidden: W,
+    /// `[hidden]`: the cell state before frame 0.
+    pub initial_cell: W,
+}
 /// Parameters of [`Op::LayerNorm`]: `(x − mean) / √(variance + epsilon) · weight + bias`, mean and variance over the
 /// channels of a block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -309,6 +358,8 @@ impl Op {
             Self::Quantize { .. } => "quantize",
             Self::Dequantize { .. } => "dequantize",
             Self::LatentEdit => "latent_edit",
+            Self::Lstm(_) => "lstm",
+            Self::PRelu { .. } => "prelu",
             Self::Max => "max",
             Self::LayerNorm(_) => "layer_norm",
             Self::Softmax { .. } => "softmax",
@@ -327,6 +378,12 @@ impl Pointwise {
             Self::ModSigmoid => "mod_sigmoid",
             Self::Log1p => "log1p",
             Self::Affine { .. } => "affine",
+            Self::Silu => "silu",
+            Self::HardSwish => "hard_swish",
+            Self::Softsign => "softsign",
+            Self::Clamp { .. } => "clamp",
+            Self::LeakyHardTanh { .. } => "leaky_hard_tanh",
+            Self::FastTanh => "fast_tanh",
             Self::Elu { .. } => "elu",
             Self::Gelu => "gelu",
             Self::GeluTanh => "gelu_tanh",
@@ -358,6 +415,35 @@ impl Pointwise {
             Self::ModSigmoid => 2.0 * (1.0 / (1.0 + (-x).exp())).powf(2.3) + 1e-7,
             Self::Log1p => x.ln_1p(),
             Self::Affine { scale, offset } => scale * x + offset,
+            Self::Silu => x / (1.0 + (-x).exp()),
+            Self::HardSwish => x * ((x + 3.0).clamp(0.0, 6.0) / 6.0),
+            Self::Softsign => x / (1.0 + x.abs()),
+            Self::Clamp { low, high } => {
+                if x < low {
+                    low
+                } else if x > high {
+                    high
+                } else {
+                    x
+                }
+            }
+            Self::LeakyHardTanh { low, high, low_slope, high_slope } => {
+                if x < low {
+                    (x - low) * low_slope + low
+                } else if x > high {
+                    (x - high) * high_slope + high
+                } else {
+                    x
+                }
+            }
+            Self::FastTanh => {
+                let [a, b, c] = FAST_TANH_ABOVE;
+                let [d, e] = FAST_TANH_BELOW;
+                // Beyond, its value changes no more, but its powers overflow.
+                let x = x.clamp(-FAST_TANH_LIMIT, FAST_TANH_LIMIT);
+                let (size, square) = (x.abs(), x * x);
+                x * (a + a * size + (b + c * size) * square) / (d + (d + square) * (x + e * x * size).abs())
+            }
             Self::Elu { alpha } => {
                 if x > 0.0 {
                     x
@@ -383,6 +469,11 @@ impl Pointwise {
     }
 }
 
+/// Coefficients of [`Pointwise::FastTanh`] above and below the line.
+pub(crate) const FAST_TANH_ABOVE: [f32; 3] = [2.455_507_5, 0.893_229_85, 0.821_226_67];
+pub(crate) const FAST_TANH_BELOW: [f32; 2] = [2.445_066_3, 0.814_642_73];
+/// Where [`Pointwise::FastTanh`] has come to rest.
+pub(crate) const FAST_TANH_LIMIT: f32 = 1e8;
 /// The error function: its series where that is short, a continued fraction of the rest elsewhere.
 pub fn erf(x: f64) -> f64 {
     if x.abs() < 2.5 {

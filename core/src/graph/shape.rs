@@ -1,6 +1,6 @@
 //! What each op makes of its inputs' channels and rates; whether its weights fit together.
 
-use super::{Excitation, Op};
+use super::{Excitation, Op, Pointwise};
 use crate::tensor::Weight;
 use crate::timing::Rate;
 
@@ -82,6 +82,11 @@ fn infer_unbounded(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), S
         Op::Snake { alpha } => {
             vector(alpha, "alpha", channels)?;
             Ok((channels, rate))
+        }
+        Op::Pointwise(Pointwise::Clamp { low, high } | Pointwise::LeakyHardTanh { low, high, .. })
+            if low.is_nan() || high.is_nan() || low > high =>
+        {
+            Err(format!("bounds {low} and {high}; the lower one first is needed"))
         }
         Op::Pointwise(_) | Op::AlternateSign | Op::UnitNorm | Op::LatentEdit => Ok((channels, rate)),
         Op::Add | Op::Mul | Op::Max => {
@@ -165,6 +170,22 @@ fn infer_unbounded(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), S
             positive("codebook width", width)?;
             equal("codebooks", books, channels)?;
             Ok((width, rate))
+        }
+        Op::Lstm(l) => {
+            let [gates, width] = dims(&l.weight_ih, "weight_ih")?;
+            let [gates_h, hidden] = dims(&l.weight_hh, "weight_hh")?;
+            equal("input channels", width, channels)?;
+            positive("hidden", hidden)?;
+            equal("rows of weight_hh", gates_h, 4 * hidden)?;
+            equal("rows of weight_ih", gates, 4 * hidden)?;
+            vector(&l.bias, "bias", gates)?;
+            vector(&l.initial_hidden, "initial_hidden", hidden)?;
+            vector(&l.initial_cell, "initial_cell", hidden)?;
+            Ok((hidden, rate))
+        }
+        Op::PRelu { slope } => {
+            vector(slope, "slope", channels)?;
+            Ok((channels, rate))
         }
         Op::LayerNorm(norm) => {
             blocks(norm.groups, channels)?;

@@ -50,6 +50,10 @@ pub fn details(op: &Op) -> String {
         Op::AdaIn { statistics } => if statistics.is_some() { "learned" } else { "fresh" }.into(),
         Op::Pointwise(Pointwise::LeakyRelu { slope }) => format!("slope {slope}"),
         Op::Pointwise(Pointwise::Affine { scale, offset }) => format!("scale {scale}, offset {offset}"),
+        Op::Pointwise(Pointwise::Clamp { low, high }) => format!("low {low}, high {high}"),
+        Op::Pointwise(Pointwise::LeakyHardTanh { low, high, low_slope, high_slope }) => {
+            format!("low {low}, high {high}, low_slope {low_slope}, high_slope {high_slope}")
+        }
         Op::Pointwise(Pointwise::Elu { alpha }) => format!("alpha {alpha}"),
         Op::Pointwise(Pointwise::Power { exponent }) => format!("exponent {exponent}"),
         Op::LayerNorm(norm) => format!(
@@ -69,6 +73,7 @@ pub fn details(op: &Op) -> String {
             Excitation::Fixed(_) => format!("response {}, fixed excitation", shape(&s.response)),
         },
         Op::Gru(g) => format!("weight_ih {}, weight_hh {}", shape(&g.weight_ih), shape(&g.weight_hh)),
+        Op::Lstm(l) => format!("weight_ih {}, weight_hh {}", shape(&l.weight_ih), shape(&l.weight_hh)),
         Op::PowerSpectrum { window, hop, left } => format!("size {}, hop {hop}, left {left}", window.len()),
         Op::Quantize { codebooks } | Op::Dequantize { codebooks } => format!("codebooks {}", shape(codebooks)),
         Op::Input { .. }
@@ -83,6 +88,7 @@ pub fn details(op: &Op) -> String {
         | Op::UnitNorm
         | Op::ToAngles
         | Op::FromAngles
-        | Op::LatentEdit => String::new(),
+        | Op::LatentEdit
+        | Op::PRelu { .. } => String::new(),
     }
 }

@@ -91,10 +91,16 @@ pub fn files(path: &Path) -> Result<Vec<std::path::PathBuf>, ImportError> {
 fn read(name: &str, source: &str, bytes: &[u8], beside: Beside, options: &Options) -> Result<Model, ImportError> {
     let model = proto::Model::read(bytes)?;
     let message = model.graph.ok_or_else(|| {
-        ImportError::unknown(format!("{source} holds no graph, so it is no ONNX model"), "copy, download or export it again")
+        ImportError::unknown(
+            format!("{source} holds no graph, so it is no ONNX model"),
+            "copy, download or export it again",
+        )
     })?;
     if model.opset < OLDEST_OPSET {
-        let found = format!("{source} uses operators of version {}, and {OLDEST_OPSET} is the oldest that is read", model.opset);
+        let found = format!(
+            "{source} uses operators of version {}, and {OLDEST_OPSET} is the oldest that is read",
+            model.opset
+        );
         return Err(ImportError::unknown(found, format!("export it with opset_version={OLDEST_OPSET} or newer")));
     }
     let graph = proto::Graph::read(message)?;
@@ -104,11 +110,18 @@ fn read(name: &str, source: &str, bytes: &[u8], beside: Beside, options: &Option
     build.opset = model.opset;
     build.exported_frames = input.exported_frames;
     let mut interpreter = Interpreter::new(&model, build);
-    let wanted = *graph.outputs.first().ok_or_else(|| ImportError::unknown(format!("{source} has no output"), "export it again"))?;
+    let wanted = *graph
+        .outputs
+        .first()
+        .ok_or_else(|| ImportError::unknown(format!("{source} has no output"), "export it again"))?;
     let values = interpreter.run(&graph, vec![(input.name, Value::Signal(input.signal()))], &[wanted])?;
     let mut build = interpreter.build;
     build.place = "output".into();
-    let refuse = |build: &Build, reason: String| ImportError::Operator { node: build.place.clone(), op: "Output".into(), reason };
+    let refuse = |build: &Build, reason: String| ImportError::Operator {
+        node: build.place.clone(),
+        op: "Output".into(),
+        reason,
+    };
     let Some(Value::Signal(signal)) = values.into_iter().next() else {
         return Err(refuse(&build, format!("{wanted} does not depend on the input {}", input.name)));
     };
@@ -163,7 +176,11 @@ fn describe(
     sampling_rate: Option<u32>,
     outputs: usize,
 ) -> String {
-    let producer = if model.producer.is_empty() { String::new() } else { format!(" by {}", model.producer.chars().take(40).collect::<String>()) };
+    let producer = if model.producer.is_empty() {
+        String::new()
+    } else {
+        format!(" by {}", model.producer.chars().take(40).collect::<String>())
+    };
     let told = match sampling_rate {
         Some(rate) => format!("{rate} Hz"),
         None => format!("{USUAL_RATE} Hz assumed, the file does not tell"),

@@ -49,6 +49,8 @@ pub(super) fn run<'a>(
             | StreamOp::Max
             | StreamOp::PowerSpectrum { .. }
             | StreamOp::Gru(_)
+            | StreamOp::Lstm(_)
+            | StreamOp::PRelu { .. }
             | StreamOp::NoiseSynth(_) => unreachable!("has a kernel of its own"),
             StreamOp::Concat => {
                 let mut at = 0;

@@ -27,6 +27,11 @@ pub(crate) enum Function {
         /// `[channels]`.
         offset: Weight,
     },
+    /// `max(x, 0) + slope · min(x, 0)`.
+    PRelu {
+        /// `[channels]`.
+        slope: Weight,
+    },
 }
 
 impl Function {
@@ -38,6 +43,7 @@ impl Function {
             StreamOp::ChannelAffine { scale, offset } => {
                 Some(Self::Affine { scale: scale.clone(), offset: offset.clone() })
             }
+            StreamOp::PRelu { slope } => Some(Self::PRelu { slope: slope.clone() }),
             _ => None,
         }
     }
@@ -48,6 +54,7 @@ impl Function {
             Self::Pointwise(_) => 0,
             Self::Snake { alpha } => alpha.len(),
             Self::Affine { scale, offset } => scale.len() + offset.len(),
+            Self::PRelu { slope } => slope.len(),
         };
         values * size_of::<f32>()
     }
@@ -103,6 +110,14 @@ fn map_pointwise<S: Simd>(s: S, pointwise: &Pointwise, values: impl Values) {
         Pointwise::Affine { scale, offset } => {
             values.map(s, |x| s.mul_add(s.splat(scale), x, s.splat(offset)));
         }
+        Pointwise::Silu => values.map(s, |x| math::silu(s, x)),
+        Pointwise::HardSwish => values.map(s, |x| math::hard_swish(s, x)),
+        Pointwise::Softsign => values.map(s, |x| math::softsign(s, x)),
+        Pointwise::Clamp { low, high } => values.map(s, |x| math::clamp(s, x, low, high)),
+        Pointwise::LeakyHardTanh { low, high, low_slope, high_slope } => {
+            values.map(s, |x| math::leaky_hard_tanh(s, x, [low, high], [low_slope, high_slope]));
+        }
+        Pointwise::FastTanh => values.map(s, |x| math::fast_tanh(s, x)),
         Pointwise::Elu { alpha } => values.map(s, |x| math::elu(s, x, alpha)),
         Pointwise::Gelu => values.map(s, |x| math::gelu(s, x)),
         Pointwise::GeluTanh => values.map(s, |x| math::gelu_tanh(s, x)),
@@ -162,6 +177,11 @@ impl Work for Apply<'_> {
             Function::Pointwise(pointwise) => map_pointwise(s, pointwise, self),
             Function::Snake { alpha } => {
                 self.map_with(s, [alpha.data(), alpha.data()], |x, [alpha, _]| math::snake(s, x, alpha));
+            }
+            Function::PRelu { slope } => {
+                self.map_with(s, [slope.data(), slope.data()], |x, [slope, _]| {
+                    s.select(s.lt(s.splat(0.0), x), x, s.mul(slope, x))
+                });
             }
             Function::Affine { scale, offset } => {
                 self.map_with(s, [scale.data(), offset.data()], |x, [scale, offset]| s.mul_add(scale, x, offset));

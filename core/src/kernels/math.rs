@@ -6,6 +6,7 @@
 #![allow(clippy::excessive_precision, reason = "coefficients as the fit gave them")]
 
 use super::vector::{LANES, Simd};
+use crate::graph::{FAST_TANH_ABOVE, FAST_TANH_BELOW, FAST_TANH_LIMIT};
 
 /// Adding 1.5 · 2^23 to a small number rounds it to an integer, which then stands in the lowest bits.
 const ROUNDER: f32 = 12_582_912.0;
@@ -162,6 +163,53 @@ pub(super) fn leaky_relu<S: Simd>(s: S, x: S::F, slope: f32) -> S::F {
     s.select(s.lt(s.splat(0.0), x), x, s.mul(s.splat(slope), x))
 }
 
+/// `x · sigmoid(x)`; error 3.8.
+#[inline(always)]
+pub(super) fn silu<S: Simd>(s: S, x: S::F) -> S::F {
+    // e^−|x| as a square, so that a result that is no subnormal comes of no subnormal.
+    let root = exp(s, s.mul(abs(s, x), s.splat(-0.5)));
+    let top = s.select(s.lt(x, s.splat(0.0)), s.mul(s.mul(x, root), root), x);
+    s.div(top, s.mul_add(root, root, s.splat(1.0)))
+}
+
+/// `x · min(max(x + 3, 0), 6) / 6`; error 1.8.
+#[inline(always)]
+pub(super) fn hard_swish<S: Simd>(s: S, x: S::F) -> S::F {
+    s.mul(x, s.div(clamp(s, s.add(x, s.splat(3.0)), 0.0, 6.0), s.splat(6.0)))
+}
+
+/// `x / (1 + |x|)`; error 1.5.
+#[inline(always)]
+pub(super) fn softsign<S: Simd>(s: S, x: S::F) -> S::F {
+    s.div(x, s.add(s.splat(1.0), abs(s, x)))
+}
+
+/// `min(max(x, low), high)`.
+#[inline(always)]
+pub(super) fn clamp<S: Simd>(s: S, x: S::F, low: f32, high: f32) -> S::F {
+    s.min(s.splat(high), s.max(s.splat(low), x))
+}
+
+/// `x` between the bounds; lines of these slopes beyond them.
+#[inline(always)]
+pub(super) fn leaky_hard_tanh<S: Simd>(s: S, x: S::F, [low, high]: [f32; 2], slopes: [f32; 2]) -> S::F {
+    let (low, high) = (s.splat(low), s.splat(high));
+    let below = s.mul_add(s.sub(x, low), s.splat(slopes[0]), low);
+    let above = s.mul_add(s.sub(x, high), s.splat(slopes[1]), high);
+    s.select(s.lt(x, low), below, s.select(s.lt(high, x), above, x))
+}
+
+/// [`crate::graph::Pointwise::FastTanh`]; error 4.
+#[inline(always)]
+pub(super) fn fast_tanh<S: Simd>(s: S, x: S::F) -> S::F {
+    let [a, b, c] = FAST_TANH_ABOVE.map(|c| s.splat(c));
+    let [d, e] = FAST_TANH_BELOW.map(|c| s.splat(c));
+    let x = clamp(s, x, -FAST_TANH_LIMIT, FAST_TANH_LIMIT);
+    let (size, square) = (abs(s, x), s.mul(x, x));
+    let above = s.mul_add(s.mul_add(c, size, b), square, s.mul_add(a, size, a));
+    let below = s.mul_add(s.add(d, square), s.mul_add(s.mul(e, size), size, size), d);
+    s.div(s.mul(x, above), below)
+}
 /// The natural logarithm; error 1.0.
 #[inline(always)]
 pub(super) fn log<S: Simd>(s: S, x: S::F) -> S::F {

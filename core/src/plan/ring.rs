@@ -14,6 +14,8 @@ pub(crate) struct Ring {
     mirror: i64,
     /// Values per frame.
     pub(crate) channels: usize,
+    /// Values of its step's own behind all frames.
+    memory: usize,
 }
 
 /// Positions of frames at an even distance.
@@ -75,11 +77,21 @@ impl Ring {
     pub(crate) fn new(start: usize, frames: i64, mirror: usize, channels: usize) -> Option<Self> {
         let frames = usize::try_from(frames.max(1)).ok()?.max(mirror);
         frames.checked_add(mirror)?.checked_mul(channels)?.checked_mul(4)?.checked_add(4 * ALIGNMENT)?;
-        Some(Self { start, frames: i64::try_from(frames).ok()?, mirror: mirror as i64, channels })
+        Some(Self { start, frames: i64::try_from(frames).ok()?, mirror: mirror as i64, channels, memory: 0 })
     }
 
-    /// Values held, the repeated ones too, up to the next multiple of [`ALIGNMENT`].
+    /// The same with `memory` values of its step's own behind all frames.
+    pub(crate) fn with_memory(self, memory: usize) -> Self {
+        Self { memory, ..self }
+    }
+
+    /// Values held, the repeated ones and the step's own too, up to the next multiple of [`ALIGNMENT`].
     pub(crate) fn len(&self) -> usize {
+        self.memory_start() + self.memory.next_multiple_of(ALIGNMENT)
+    }
+
+    /// Position of the step's own values, relative to `start`.
+    pub(crate) fn memory_start(&self) -> usize {
         ((self.frames() + self.mirror) as usize * self.channels).next_multiple_of(ALIGNMENT)
     }
 

@@ -45,8 +45,8 @@ impl Step {
     /// Whether its frames from 0 on are no mere response to silence: they are drawn, remembered, or a player's hands
     /// reach them.
     pub(crate) fn is_personal(&self) -> bool {
-        use StreamOp::{Gaussian, Gru, LatentEdit, NoiseSynth};
-        matches!(&self.task, Task::Op(Gaussian { .. } | NoiseSynth(_) | LatentEdit | Gru(_)))
+        use StreamOp::{Gaussian, Gru, LatentEdit, Lstm, NoiseSynth};
+        matches!(&self.task, Task::Op(Gaussian { .. } | NoiseSynth(_) | LatentEdit | Gru(_) | Lstm(_)))
     }
 
     /// What it does, in tables.
@@ -175,6 +175,7 @@ fn function(op: &StreamOp) -> Option<Function> {
         StreamOp::ChannelAffine { scale, offset } => {
             Some(Function::Affine { scale: scale.clone(), offset: offset.clone() })
         }
+        StreamOp::PRelu { slope } => Some(Function::PRelu { slope: slope.clone() }),
         _ => None,
     }
 }

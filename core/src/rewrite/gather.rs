@@ -108,6 +108,8 @@ fn plain(op: &Op) -> StreamOp {
         Op::Quantize { codebooks } => StreamOp::Quantize { codebooks: codebooks.clone() },
         Op::Dequantize { codebooks } => StreamOp::Dequantize { codebooks: codebooks.clone() },
         Op::LatentEdit => StreamOp::LatentEdit,
+        Op::Lstm(lstm) => StreamOp::Lstm(lstm.clone()),
+        Op::PRelu { slope } => StreamOp::PRelu { slope: slope.clone() },
         Op::Max => StreamOp::Max,
         Op::LayerNorm(norm) => StreamOp::LayerNorm(norm.clone()),
         Op::Softmax { groups } => StreamOp::Softmax { groups: *groups },

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::conv::{CachedConv, ConvKind};
-use crate::graph::{self, BatchNorm, Gru, LayerNorm, NoiseSynth, Op, Pointwise};
+use crate::graph::{self, BatchNorm, Gru, LayerNorm, Lstm, NoiseSynth, Op, Pointwise};
 use crate::tensor::Weight;
 use crate::timing::Reads;
 
@@ -95,6 +95,13 @@ pub enum StreamOp<W = Weight> {
     },
     /// [`Op::LatentEdit`].
     LatentEdit,
+    /// [`Op::Lstm`].
+    Lstm(Lstm<W>),
+    /// [`Op::PRelu`].
+    PRelu {
+        /// `[channels]`.
+        slope: W,
+    },
     /// [`Op::Max`].
     Max,
     /// [`Op::LayerNorm`].
@@ -155,6 +162,14 @@ impl<W> StreamOp<W> {
             Self::Quantize { codebooks } => StreamOp::Quantize { codebooks: f(codebooks)? },
             Self::Dequantize { codebooks } => StreamOp::Dequantize { codebooks: f(codebooks)? },
             Self::LatentEdit => StreamOp::LatentEdit,
+            Self::Lstm(l) => StreamOp::Lstm(Lstm {
+                weight_ih: f(&l.weight_ih)?,
+                weight_hh: f(&l.weight_hh)?,
+                bias: f(&l.bias)?,
+                initial_hidden: f(&l.initial_hidden)?,
+                initial_cell: f(&l.initial_cell)?,
+            }),
+            Self::PRelu { slope } => StreamOp::PRelu { slope: f(slope)? },
             Self::Max => StreamOp::Max,
             Self::LayerNorm(n) => StreamOp::LayerNorm(LayerNorm {
                 weight: n.weight.as_ref().map(&mut f).transpose()?,
@@ -178,6 +193,8 @@ impl<W> StreamOp<W> {
                 graph::Excitation::Fixed(noise) => vec![&s.response, noise],
             },
             Self::Gru(g) => vec![&g.weight_ih, &g.weight_hh, &g.bias_ih, &g.bias_hh],
+            Self::Lstm(l) => vec![&l.weight_ih, &l.weight_hh, &l.bias, &l.initial_hidden, &l.initial_cell],
+            Self::PRelu { slope } => vec![slope],
             Self::PowerSpectrum { window, .. } => vec![window],
             Self::Quantize { codebooks } | Self::Dequantize { codebooks } => vec![codebooks],
             Self::LayerNorm(n) => n.weight.iter().chain(&n.bias).collect(),
@@ -242,9 +259,9 @@ impl StreamOp {
             | Self::Quantize { .. }
             | Self::Dequantize { .. }
             | Self::LatentEdit
-            | Self::Max
-            | Self::LayerNorm(_)
-            | Self::Softmax { .. } => Reads::same(),
+            | Self::Lstm(_)
+            | Self::PRelu { .. } => Reads::same(),
+            Self::Max | Self::LayerNorm(_) | Self::Softmax { .. } => Reads::same(),
         }
     }
 
@@ -253,6 +270,7 @@ impl StreamOp {
         match self {
             Self::Conv(c) => c.macs_per_frame(),
             Self::Gru(g) => (g.weight_ih.len() + g.weight_hh.len()) as f64,
+            Self::Lstm(l) => (l.weight_ih.len() + l.weight_hh.len()) as f64,
             Self::ChannelAffine { scale, .. } => scale.len() as f64,
             Self::Quantize { codebooks } => codebooks.len() as f64,
             Self::LayerNorm(_) => 3.0 * inputs[0] as f64,
@@ -308,6 +326,8 @@ impl StreamOp {
             Self::Quantize { codebooks } => Op::Quantize { codebooks: codebooks.clone() },
             Self::Dequantize { codebooks } => Op::Dequantize { codebooks: codebooks.clone() },
             Self::LatentEdit => Op::LatentEdit,
+            Self::Lstm(l) => Op::Lstm(l.clone()),
+            Self::PRelu { slope } => Op::PRelu { slope: slope.clone() },
             Self::Max => Op::Max,
             Self::LayerNorm(n) => Op::LayerNorm(n.clone()),
             Self::Softmax { groups } => Op::Softmax { groups: *groups },

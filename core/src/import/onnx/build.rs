@@ -119,7 +119,13 @@ impl Build {
     }
 
     /// Each output channel is a sum of weighted channels of `node`: `[out, in]`, row-major.
-    pub(super) fn mix(&mut self, node: NodeId, out: usize, matrix: Vec<f32>, bias: Option<Vec<f32>>) -> Outcome<NodeId> {
+    pub(super) fn mix(
+        &mut self,
+        node: NodeId,
+        out: usize,
+        matrix: Vec<f32>,
+        bias: Option<Vec<f32>>,
+    ) -> Outcome<NodeId> {
         let inputs = self.graph.node(node).channels;
         let weight = self.weight(&[out, inputs, 1], matrix)?;
         let bias = bias.map(|bias| self.weight(&[out], bias)).transpose()?;

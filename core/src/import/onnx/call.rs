@@ -37,9 +37,9 @@ impl<'a> Call<'a> {
         match self.input(i) {
             None => Ok(None),
             Some(Value::Constant(constant)) => Ok(Some(constant)),
-            Some(Value::Signal(_)) => {
-                Err(format!("its input {i} is made from the signal; only weights and settings that the file holds can be used there"))
-            }
+            Some(Value::Signal(_)) => Err(format!(
+                "its input {i} is made from the signal; only weights and settings that the file holds can be used there"
+            )),
         }
     }
 

@@ -203,9 +203,7 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 pub(super) fn broadcast_strides(from: &[usize], to: &[usize]) -> Vec<usize> {
     let own = strides(from);
     let lead = to.len() - from.len();
-    (0..to.len())
-        .map(|axis| if axis < lead || from[axis - lead] == 1 { 0 } else { own[axis - lead] })
-        .collect()
+    (0..to.len()).map(|axis| if axis < lead || from[axis - lead] == 1 { 0 } else { own[axis - lead] }).collect()
 }
 
 fn depends(values: &[Dim]) -> String {

@@ -150,7 +150,10 @@ impl Dim {
     }
 
     pub(super) fn ceil(self) -> Option<Self> {
-        Some(Self { slope: self.slope, offset: Fraction::whole(self.offset.n.checked_neg()?.div_euclid(self.offset.d).checked_neg()?) })
+        Some(Self {
+            slope: self.slope,
+            offset: Fraction::whole(self.offset.n.checked_neg()?.div_euclid(self.offset.d).checked_neg()?),
+        })
     }
 
     /// The order for long signals.

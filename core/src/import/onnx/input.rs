@@ -37,7 +37,8 @@ pub(super) fn choose<'a>(graph: &Graph<'a>, options: &Options) -> Result<Chosen<
     };
     let name = input.name;
     let refuse = |reason: String| ImportError::malformed(format!("input {name}"), reason);
-    let shape = input.shape.as_ref().ok_or_else(|| refuse("the file does not tell its shape; export it with one".into()))?;
+    let shape =
+        input.shape.as_ref().ok_or_else(|| refuse("the file does not tell its shape; export it with one".into()))?;
     if shape.is_empty() || shape.len() > 8 {
         return Err(refuse(format!("it has {} axes; a signal has 1 to 8", shape.len())));
     }
@@ -59,9 +60,12 @@ pub(super) fn choose<'a>(graph: &Graph<'a>, options: &Options) -> Result<Chosen<
             // One signal is streamed, whatever the batch.
             Size::Open(_) => Some(1),
             Size::Known(_) if axis == 0 && shape.len() > 1 && shape.len() != 2 => Some(1),
-            Size::Known(n) => Some(usize::try_from(*n).ok().filter(|n| (1..=1 << 16).contains(n)).ok_or_else(|| {
-                refuse(format!("its shape is {}; sizes from 1 to 65536 are read", text(shape)))
-            })?),
+            Size::Known(n) => Some(
+                usize::try_from(*n)
+                    .ok()
+                    .filter(|n| (1..=1 << 16).contains(n))
+                    .ok_or_else(|| refuse(format!("its shape is {}; sizes from 1 to 65536 are read", text(shape))))?,
+            ),
         });
     }
     let channels = sizes.iter().flatten().try_fold(1usize, |count, n| count.checked_mul(*n)).filter(|&n| n <= 1 << 16);

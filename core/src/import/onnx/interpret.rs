@@ -148,7 +148,10 @@ impl<'a, 'm> Interpreter<'a, 'm> {
     ) -> Result<Result<Vec<Value>, String>, ImportError> {
         let condition = match call.input(0) {
             Some(Value::Constant(condition)) if condition.len() == 1 => condition.to_ints(),
-            _ => Err("decides by the signal which way to go; only conditions that the file settles can be followed".into()),
+            _ => {
+                Err("decides by the signal which way to go; only conditions that the file settles can be followed"
+                    .into())
+            }
         };
         let condition = match condition {
             Ok(condition) => condition[0] != 0,

@@ -13,8 +13,8 @@ mod pool;
 mod recurrent;
 mod reduce;
 mod refused;
-mod resize;
 mod reshape;
+mod resize;
 
 use super::Outcome;
 use super::build::Build;

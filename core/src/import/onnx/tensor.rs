@@ -96,7 +96,8 @@ impl Beside {
             return Err(format!("lie in {location:?}; only files in the model's own folder are opened"));
         }
         let folder = self.folder.as_ref().ok_or_else(|| format!("lie in {location:?}, beside the model"))?;
-        let fail = |e: std::io::Error| format!("lie in {location}, which cannot be read ({e}); keep it beside the model");
+        let fail =
+            |e: std::io::Error| format!("lie in {location}, which cannot be read ({e}); keep it beside the model");
         let path = folder.join(location).canonicalize().map_err(fail)?;
         if !path.starts_with(folder.canonicalize().map_err(fail)?) || !path.is_file() {
             return Err(format!("lie in {location:?}, which leads to no file in the model's own folder"));
@@ -150,7 +151,9 @@ fn of_fields(kind: i64, shape: Vec<usize>, tensor: &proto::Tensor<'_>) -> Result
         }
     }
     // Halves stand in the field of integers, as their bits.
-    let narrow = |bits: &i64| if kind == 10 { f16::from_bits(*bits as u16).to_f32() } else { bf16::from_bits(*bits as u16).to_f32() };
+    let narrow = |bits: &i64| {
+        if kind == 10 { f16::from_bits(*bits as u16).to_f32() } else { bf16::from_bits(*bits as u16).to_f32() }
+    };
     if matches!(kind, 10 | 16) {
         floats = ints.iter().map(narrow).collect();
     }

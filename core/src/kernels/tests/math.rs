@@ -1,6 +1,6 @@
 //! Functions over the whole of f32, against f64.
 
-use crate::graph::{self, Pointwise};
+use crate::graph::{self, FAST_TANH_ABOVE, FAST_TANH_BELOW, Pointwise};
 use crate::kernels::half;
 use crate::kernels::vector::{LANES, Simd, Work};
 use crate::kernels::{Function, InstructionSet, Isa, math};
@@ -15,6 +15,10 @@ enum Name {
     Softplus,
     ModSigmoid,
     Sin,
+    Silu,
+    HardSwish,
+    Softsign,
+    FastTanh,
     Cos,
     Log,
     Elu,
@@ -22,6 +26,34 @@ enum Name {
     Gelu,
     GeluTanh,
 }
+
+const POINTWISE: [Pointwise; 25] = [
+    Pointwise::LeakyRelu { slope: 0.1 },
+    Pointwise::Tanh,
+    Pointwise::Sigmoid,
+    Pointwise::Softplus,
+    Pointwise::ModSigmoid,
+    Pointwise::Affine { scale: 0.7, offset: -0.3 },
+    Pointwise::Silu,
+    Pointwise::HardSwish,
+    Pointwise::Softsign,
+    Pointwise::Clamp { low: -1.0, high: 0.5 },
+    Pointwise::LeakyHardTanh { low: -1.0, high: 0.5, low_slope: 0.1, high_slope: -0.2 },
+    Pointwise::FastTanh,
+    Pointwise::Log1p,
+    Pointwise::Elu { alpha: 0.7 },
+    Pointwise::Gelu,
+    Pointwise::GeluTanh,
+    Pointwise::Erf,
+    Pointwise::Exp,
+    Pointwise::Log,
+    Pointwise::Sqrt,
+    Pointwise::Reciprocal,
+    Pointwise::Sin,
+    Pointwise::Cos,
+    Pointwise::Abs,
+    Pointwise::Power { exponent: 1.7 },
+];
 
 struct Apply<'a>(Name, &'a mut [f32; LANES]);
 
@@ -39,6 +71,10 @@ impl Work for Apply<'_> {
             Name::Softplus => math::softplus(s, x),
             Name::ModSigmoid => math::mod_sigmoid(s, x),
             Name::Sin => math::sin(s, x),
+            Name::Silu => math::silu(s, x),
+            Name::HardSwish => math::hard_swish(s, x),
+            Name::Softsign => math::softsign(s, x),
+            Name::FastTanh => math::fast_tanh(s, x),
             Name::Cos => math::cos(s, x),
             Name::Log => math::log(s, x),
             Name::Elu => math::elu(s, x, 1.0),
@@ -60,9 +96,26 @@ fn exact(name: Name, x: f64) -> f64 {
         Name::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p() + if x.is_nan() { x } else { 0.0 },
         Name::ModSigmoid => 2.0 * sigmoid(x).powf(2.3) + f64::from(1e-7f32),
         Name::Sin => x.sin(),
+        Name::Silu => x / (1.0 + (-x).exp()),
+        Name::HardSwish => x * ((x + 3.0).clamp(0.0, 6.0) / 6.0),
+        Name::Softsign => x / (1.0 + x.abs()),
+        Name::FastTanh => {
+            let [a, b, c] = FAST_TANH_ABOVE.map(f64::from);
+            let [d, e] = FAST_TANH_BELOW.map(f64::from);
+            // In f64 its powers overflow for infinity alone.
+            let x = x.clamp(-1e30, 1e30);
+            let (size, square) = (x.abs(), x * x);
+            x * (a + a * size + (b + c * size) * square) / (d + (d + square) * (size + e * square))
+        }
         Name::Cos => x.cos(),
         Name::Log => x.ln(),
-        Name::Elu => if x > 0.0 { x } else { x.exp_m1() },
+        Name::Elu => {
+            if x > 0.0 {
+                x
+            } else {
+                x.exp_m1()
+            }
+        }
         Name::Erf => graph::erf(x),
         Name::Gelu => graph::gelu(x),
         Name::GeluTanh => x / (1.0 + (-2.0 * (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).exp()),
@@ -102,6 +155,10 @@ fn functions_are_exact_to_the_last_places() {
             (Name::Softplus, [1.7, 1.7]),
             (Name::ModSigmoid, [4.5, 5.2]),
             (Name::Sin, [2.4, 2.4]),
+            (Name::Silu, [4.0, 4.0]),
+            (Name::HardSwish, [2.0, 2.0]),
+            (Name::Softsign, [1.6, 1.6]),
+            (Name::FastTanh, [4.0, 4.0]),
             (Name::Cos, [2.4, 2.4]),
             (Name::Log, [1.1, 1.1]),
             (Name::Elu, [2.1, 2.1]),
@@ -138,12 +195,31 @@ fn functions_are_exact_to_the_last_places() {
 }
 
 #[test]
+fn functions_are_what_the_graph_says() {
+    let values: Vec<f32> = (-400..400).map(|i| i as f32 * 0.0137).chain([f32::NAN, -0.0, 1e30, -1e30]).collect();
+    for isa in Isa::available() {
+        for pointwise in POINTWISE {
+            let ring = Ring::new(0, 1, 0, values.len()).unwrap();
+            let mut own = values.clone();
+            own.resize(ring.len(), 0.0);
+            Function::Pointwise(pointwise).apply(isa, ring, &mut own, 0..1, 0..values.len());
+            for (x, y) in values.iter().zip(own) {
+                let expected = pointwise.eval(*x);
+                let close = (y - expected).abs() <= 2e-6 * expected.abs().max(1.0);
+                assert!(
+                    close || *y == expected || y.is_nan() && expected.is_nan(),
+                    "{isa:?} {pointwise:?} of {x}: {y}, {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn a_value_has_the_same_bits_wherever_it_stands() {
     let values: Vec<f32> = (0..67).map(|i| ((i * 37 % 67) as f32 - 33.0) * [0.1, 3.0, 1e3][i % 3]).collect();
     for isa in Isa::available() {
-        for pointwise in
-            [Pointwise::Tanh, Pointwise::Sigmoid, Pointwise::Softplus, Pointwise::ModSigmoid, Pointwise::Log1p, Pointwise::Elu { alpha: 0.7 }, Pointwise::Gelu, Pointwise::GeluTanh, Pointwise::Erf, Pointwise::Exp, Pointwise::Log, Pointwise::Sqrt, Pointwise::Reciprocal, Pointwise::Sin, Pointwise::Cos, Pointwise::Abs, Pointwise::Power { exponent: 1.7 }]
-        {
+        for pointwise in POINTWISE {
             let function = Function::Pointwise(pointwise);
             let apply = |values: &[f32]| {
                 let ring = Ring::new(0, 1, 0, values.len()).unwrap();

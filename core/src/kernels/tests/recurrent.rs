@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::graph::{Excitation, Gru, NoiseSynth};
-use crate::kernels::{Isa, Source, noise, recurrent};
+use crate::graph::{Excitation, Gru, Lstm, NoiseSynth};
+use crate::kernels::{Isa, Source, lstm, noise, recurrent};
 use crate::plan::Ring;
 use crate::random::Randomness;
 use crate::tensor::{Tensor, Weight};
@@ -41,6 +41,29 @@ fn textbook(gru: &Gru, x: impl Fn(usize, usize) -> f64, frames: usize) -> Vec<Ve
         .collect()
 }
 
+/// Rows of the long short-term memory in f64, from frame 0 on.
+fn lstm_textbook(lstm: &Lstm, x: impl Fn(usize, usize) -> f64, frames: usize) -> Vec<Vec<f64>> {
+    let [inputs, hidden] = [lstm.weight_ih.shape()[1], lstm.weight_hh.shape()[1]];
+    let sigmoid = |v: f64| 1.0 / (1.0 + (-v).exp());
+    let wide = |w: &Weight| w.data().iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
+    let (mut h, mut c) = (wide(&lstm.initial_hidden), wide(&lstm.initial_cell));
+    (0..frames)
+        .map(|n| {
+            let gate = |row: usize| {
+                let i: f64 = (0..inputs).map(|i| f64::from(lstm.weight_ih.row(row)[i]) * x(n, i)).sum();
+                let s: f64 = (0..hidden).map(|i| f64::from(lstm.weight_hh.row(row)[i]) * h[i]).sum();
+                i + s + f64::from(lstm.bias.data()[row])
+            };
+            let cell: Vec<f64> = (0..hidden)
+                .map(|i| sigmoid(gate(hidden + i)) * c[i] + sigmoid(gate(i)) * gate(2 * hidden + i).tanh())
+                .collect();
+            h = (0..hidden).map(|i| sigmoid(gate(3 * hidden + i)) * cell[i].tanh()).collect();
+            c = cell;
+            h.clone()
+        })
+        .collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
@@ -72,6 +95,49 @@ proptest! {
             kernel.run(source, ring, &mut cut, -3..0, &mut scratch);
             let mut n = 0;
             for step in &cuts {
+                kernel.run(source, ring, &mut cut, n..n + step, &mut scratch);
+                n += step;
+            }
+            for n in 0..frames {
+                for (i, y) in ring.row(&whole, n).iter().enumerate() {
+                    prop_assert!((f64::from(*y) - expected[n as usize][i]).abs() < 1e-5, "{isa:?} {n} {i}");
+                    prop_assert_eq!(y.to_bits(), ring.row(&cut, n)[i].to_bits());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lstm_is_its_recurrence(inputs in 1..20usize, hidden in 1..40usize, cuts in prop::collection::vec(1..40i64, 1..5)) {
+        let lstm = Lstm {
+            weight_ih: tensor(&[4 * hidden, inputs], 1),
+            weight_hh: tensor(&[4 * hidden, hidden], 2),
+            bias: tensor(&[4 * hidden], 3),
+            initial_hidden: tensor(&[hidden], 4),
+            initial_cell: tensor(&[hidden], 5),
+        };
+        let x = |n: i64, i: usize| ((n as f64 * 0.7 + i as f64).sin()) as f32;
+        let frames: i64 = cuts.iter().sum();
+        let expected = lstm_textbook(&lstm, |n, i| f64::from(x(n as i64, i)), frames as usize);
+        for isa in Isa::available() {
+            let kernel = lstm::Lstm::new(&lstm, isa);
+            let input = Ring::new(0, 256, kernel.input_mirror(64), inputs).unwrap();
+            let mut values = vec![f32::NAN; input.len()];
+            for n in 0..frames {
+                input.row_mut(&mut values, n).iter_mut().enumerate().for_each(|(i, v)| *v = x(n, i));
+            }
+            input.reflect(&mut values, 0..frames);
+            let source = Source { ring: input, own: &values };
+            let ring = Ring::new(0, 256, 0, hidden).unwrap().with_memory(kernel.memory_len());
+            let mut scratch = vec![f32::NAN; kernel.scratch_len()];
+            let mut whole = vec![f32::NAN; ring.len()];
+            prop_assert_eq!(kernel.run(source, ring, &mut whole, -3..frames, &mut scratch), 0);
+            prop_assert_eq!(ring.row(&whole, -3), lstm.initial_hidden.data());
+            let mut cut = vec![f32::NAN; ring.len()];
+            kernel.run(source, ring, &mut cut, -3..0, &mut scratch);
+            let mut n = 0;
+            for step in &cuts {
+                scratch.fill(f32::NAN);
                 kernel.run(source, ring, &mut cut, n..n + step, &mut scratch);
                 n += step;
             }
@@ -142,6 +208,32 @@ fn a_state_that_is_not_finite_is_set_to_zero_and_counted() {
         input.row_mut(&mut values, 2).fill(f32::NAN);
         input.reflect(&mut values, 0..8);
         let ring = Ring::new(0, 8, 0, 3).unwrap();
+        let mut own = vec![0.0; ring.len()];
+        let mut scratch = vec![0.0; kernel.scratch_len()];
+        let resets = kernel.run(Source { ring: input, own: &values }, ring, &mut own, 0..6, &mut scratch);
+        assert_eq!(resets, 1);
+        assert_eq!(ring.row(&own, 2), [0.0; 3]);
+        assert_eq!(ring.row(&own, 3), ring.row(&own, 0));
+    }
+}
+
+#[test]
+fn a_cell_that_is_not_finite_is_set_to_zero_and_counted() {
+    let zero = |len| Arc::new(Tensor::zeros([len]));
+    let lstm = Lstm {
+        weight_ih: tensor(&[12, 1], 1),
+        weight_hh: tensor(&[12, 3], 2),
+        bias: tensor(&[12], 3),
+        initial_hidden: zero(3),
+        initial_cell: zero(3),
+    };
+    for isa in Isa::available() {
+        let kernel = lstm::Lstm::new(&lstm, isa);
+        let input = Ring::new(0, 8, kernel.input_mirror(64), 1).unwrap();
+        let mut values = vec![0.5; input.len()];
+        input.row_mut(&mut values, 2).fill(f32::NAN);
+        input.reflect(&mut values, 0..8);
+        let ring = Ring::new(0, 8, 0, 3).unwrap().with_memory(kernel.memory_len());
         let mut own = vec![0.0; ring.len()];
         let mut scratch = vec![0.0; kernel.scratch_len()];
         let resets = kernel.run(Source { ring: input, own: &values }, ring, &mut own, 0..6, &mut scratch);

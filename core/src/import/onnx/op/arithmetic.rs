@@ -32,7 +32,8 @@ pub(super) fn run(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
 /// `Where` whose condition the file settles.
 pub(super) fn choose(build: &mut Build, call: &Call<'_>) -> Outcome<Vec<Value>> {
     let condition = call.constant(0).ok().flatten().and_then(|c| c.to_ints().ok());
-    let condition = condition.ok_or("decides value by value which input to take; only conditions that the file settles are followed")?;
+    let condition = condition
+        .ok_or("decides value by value which input to take; only conditions that the file settles are followed")?;
     let taken = if condition.iter().all(|&c| c != 0) {
         1
     } else if condition.iter().all(|&c| c == 0) {

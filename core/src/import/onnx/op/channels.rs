@@ -27,11 +27,18 @@ pub(super) fn concat(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
             Value::Signal(x) => {
                 let mut sizes = x.sizes();
                 let size = std::mem::replace(sizes.get_mut(axis).ok_or("joins signals of other ranks")?, 0);
-                if sizes.len() != rank || x.time_axis() != first.time_axis() || std::iter::zip(&sizes, &shape).any(|(a, b)| *a != 0 && a != b) {
+                if sizes.len() != rank
+                    || x.time_axis() != first.time_axis()
+                    || std::iter::zip(&sizes, &shape).any(|(a, b)| *a != 0 && a != b)
+                {
                     return Err(format!("{} and {} do not fit", first.shape_text(), x.shape_text()));
                 }
                 if !build.same(x.frames, first.frames) {
-                    return Err(format!("{} and {} do not fit: crop or pad one of them", first.shape_text(), x.shape_text()));
+                    return Err(format!(
+                        "{} and {} do not fit: crop or pad one of them",
+                        first.shape_text(),
+                        x.shape_text()
+                    ));
                 }
                 let x = at_shift(build, x, first.shift)?;
                 (build.packed_as(&x, &order)?.node, size)
@@ -42,8 +49,12 @@ pub(super) fn concat(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
         nodes.push(node);
     }
     let node = if let [one] = nodes[..] { one } else { build.push(Op::Concat, &nodes)? };
-    let ordered: Vec<_> =
-        order.iter().map(|&axis| (axis != first.time_axis()).then_some(if axis == order[0] { shape[axis] } else { first.sizes()[axis] })).collect();
+    let ordered: Vec<_> = order
+        .iter()
+        .map(|&axis| {
+            (axis != first.time_axis()).then_some(if axis == order[0] { shape[axis] } else { first.sizes()[axis] })
+        })
+        .collect();
     let mut axes = vec![Axis::Unit; rank];
     order.iter().zip(packed_axes(&ordered)).for_each(|(&axis, kind)| axes[axis] = kind);
     Ok(Signal { node, axes, ..first.clone() })
@@ -55,7 +66,11 @@ fn steady(build: &mut Build, constant: &Constant, like: &Signal, axis: usize) ->
     let time = like.time_axis();
     let whole = constant.stretched.iter().any(|(at, dim)| *at == time && build.same(*dim, like.frames));
     if constant.shape.len() != rank || (!whole && constant.shape[time] != 1) || constant.shape[time] != 1 {
-        return Err(format!("joins {} with a constant of shape {:?}, which changes over time or has another length", like.shape_text(), constant.shape));
+        return Err(format!(
+            "joins {} with a constant of shape {:?}, which changes over time or has another length",
+            like.shape_text(),
+            constant.shape
+        ));
     }
     let order: Vec<_> = std::iter::once(axis).chain((0..rank).filter(|&other| other != axis)).collect();
     let mut sizes = like.sizes();
@@ -97,7 +112,10 @@ pub(super) fn split(build: &mut Build, call: &Call<'_>) -> Outcome<Vec<Value>> {
     }
     let size = x.sizes()[axis];
     let sizes = match call.numbers("split", 1)? {
-        Some(sizes) => sizes.iter().map(|&n| usize::try_from(n).map_err(|_| format!("makes {n} channels"))).collect::<Outcome<Vec<_>>>()?,
+        Some(sizes) => sizes
+            .iter()
+            .map(|&n| usize::try_from(n).map_err(|_| format!("makes {n} channels")))
+            .collect::<Outcome<Vec<_>>>()?,
         None => {
             let parts = usize::try_from(call.int("num_outputs", call.outputs as i64)).unwrap_or(0).clamp(1, 1 << 16);
             let each = size.div_ceil(parts);
@@ -128,7 +146,13 @@ pub(super) fn slice(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
         None => vec![1; starts.len()],
     };
     if [ends.len(), axes.len(), steps.len()].iter().any(|&n| n != starts.len()) {
-        return Err(format!("has {} starts, {} ends, {} axes, {} steps", starts.len(), ends.len(), axes.len(), steps.len()));
+        return Err(format!(
+            "has {} starts, {} ends, {} axes, {} steps",
+            starts.len(),
+            ends.len(),
+            axes.len(),
+            steps.len()
+        ));
     }
     for i in 0..starts.len() {
         let axis = Call::axis(axes[i], x.axes.len())?;
@@ -158,7 +182,10 @@ pub(super) fn range(size: usize, start: i64, end: i64, step: i64) -> Outcome<Vec
         return Err("its step is 0".into());
     }
     let (low, high) = if step > 0 { (0, n) } else { (-1, n - 1) };
-    let (start, end) = (count(start).clamp(0, if step > 0 { n } else { n - 1 }), if step < 0 && end < -n { -1 } else { count(end).clamp(low, high) });
+    let (start, end) = (
+        count(start).clamp(0, if step > 0 { n } else { n - 1 }),
+        if step < 0 && end < -n { -1 } else { count(end).clamp(low, high) },
+    );
     let mut picks = vec![];
     let mut at = start;
     while (step > 0 && at < end) || (step < 0 && at > end) {
@@ -192,7 +219,9 @@ fn cropped(build: &mut Build, x: &Signal, start: Dim, end: Dim, step: i64) -> Ou
         format!("begins at frame {from}, counted from the end of the signal; a stream knows no end (crop from the front, or outside the model)")
     })?;
     if to.known().is_some() {
-        return Err(format!("takes frames {from}..{to} only: a fixed place of the signal, which a stream does not have"));
+        return Err(format!(
+            "takes frames {from}..{to} only: a fixed place of the signal, which a stream does not have"
+        ));
     }
     if skipped.abs() > 1 << 24 {
         return Err(format!("skips {skipped} frames"));
@@ -203,7 +232,8 @@ fn cropped(build: &mut Build, x: &Signal, start: Dim, end: Dim, step: i64) -> Ou
 }
 
 pub(super) fn gather(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
-    let x = call.signal(0).map_err(|_| "looks values up by the signal (an embedding), which is not known".to_string())?;
+    let x =
+        call.signal(0).map_err(|_| "looks values up by the signal (an embedding), which is not known".to_string())?;
     let indices = call.constant_needed(1)?;
     let axis = Call::axis(call.int("axis", 0), x.axes.len())?;
     if x.axes[axis] == Axis::Time {

@@ -154,7 +154,13 @@ impl Kernel {
     }
 
     /// The bias of each output, repeated over `positions` and the batch.
-    fn repeated_bias(&self, build: &mut Build, out: usize, positions: usize, batch: usize) -> Outcome<Option<crate::Weight>> {
+    fn repeated_bias(
+        &self,
+        build: &mut Build,
+        out: usize,
+        positions: usize,
+        batch: usize,
+    ) -> Outcome<Option<crate::Weight>> {
         let Some(bias) = &self.bias else { return Ok(None) };
         if bias.len() != out {
             return Err(format!("its bias has {} values, {out} are needed", bias.len()));
@@ -171,7 +177,10 @@ pub(super) fn conv(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     let spatial = Spatial::of(call, &kernel.shape[2..])?;
     let (out, inputs, groups) = (kernel.shape[0], kernel.shape[1], kernel.groups);
     if inputs.checked_mul(groups) != Some(grid.channels) || out % groups != 0 {
-        return Err(format!("its weight {:?} in {groups} groups does not fit {} channels", kernel.shape, grid.channels));
+        return Err(format!(
+            "its weight {:?} in {groups} groups does not fit {} channels",
+            kernel.shape, grid.channels
+        ));
     }
     let (frames, before) = spatial[grid.time].strided(grid.x.frames, false)?;
     let finite = Finite::strided(&spatial, &grid)?;
@@ -216,7 +225,10 @@ pub(super) fn transposed(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> 
     let spatial = Spatial::of(call, &kernel.shape[2..])?;
     let (inputs, per_group, groups) = (kernel.shape[0], kernel.shape[1], kernel.groups);
     if inputs != grid.channels || inputs % groups != 0 {
-        return Err(format!("its weight {:?} in {groups} groups does not fit {} channels", kernel.shape, grid.channels));
+        return Err(format!(
+            "its weight {:?} in {groups} groups does not fit {} channels",
+            kernel.shape, grid.channels
+        ));
     }
     let more = call.ints("output_padding").map_or(vec![0; spatial.len()], <[i64]>::to_vec);
     let wanted = call.ints("output_shape").map(|shape| shape[shape.len().saturating_sub(spatial.len())..].to_vec());
@@ -281,7 +293,8 @@ impl Spatial {
             }
             (None, None) => length.times(stride).and_then(|same| whole.minus(same)).and_then(Dim::known),
         };
-        let total = total.ok_or("its output_shape is fixed, and the signal's length is not; export with pads instead")?;
+        let total =
+            total.ok_or("its output_shape is fixed, and the signal's length is not; export with pads instead")?;
         let less = total.max(0) / 2;
         let before = if self.automatic == Automatic::Upper { less } else { total.max(0) - less };
         Ok((whole.minus(Dim::fixed(total.max(0))).ok_or_else(too_long)?, before))
@@ -327,7 +340,13 @@ impl Finite {
     }
 
     /// As [`Self::each`], where positions of `sizes` are read: those at `place · stride + k · dilation − before`.
-    fn each_between(&self, spatial: &[Spatial], time: usize, sizes: &[usize], mut f: impl FnMut(usize, usize, usize, usize)) {
+    fn each_between(
+        &self,
+        spatial: &[Spatial],
+        time: usize,
+        sizes: &[usize],
+        mut f: impl FnMut(usize, usize, usize, usize),
+    ) {
         let kernel: Vec<_> = spatial.iter().map(|s| s.kernel).collect();
         let places = |sizes: &[usize]| -> Vec<Vec<usize>> {
             let axes = (0..sizes.len()).map(|axis| {

@@ -24,16 +24,16 @@ fn folded(build: &mut Build, call: &Call<'_>) -> Outcome<Constant> {
         "Cast" => cast(x()?, call.int("to", 1)),
         "Shape" => shape(x()?, call),
         "Size" => Ok(Constant::ints(vec![], [x()?.len() as i64])),
-        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "Max" | "Min" | "Equal" | "Less" | "Greater" | "LessOrEqual"
-        | "GreaterOrEqual" | "And" | "Or" | "Xor" => {
+        "Add" | "Sub" | "Mul" | "Div" | "Pow" | "Mod" | "Max" | "Min" | "Equal" | "Less" | "Greater"
+        | "LessOrEqual" | "GreaterOrEqual" | "And" | "Or" | "Xor" => {
             let mut result = x()?.clone();
             for i in 1..call.inputs.len() {
                 result = binary(build, call.op, &result, call.constant_needed(i)?)?;
             }
             Ok(result)
         }
-        "Neg" | "Abs" | "Sqrt" | "Exp" | "Log" | "Floor" | "Ceil" | "Round" | "Reciprocal" | "Not" | "Sin" | "Cos" | "Tanh"
-        | "Sigmoid" | "Relu" | "Erf" | "Sign" | "Softplus" => unary(call.op, x()?),
+        "Neg" | "Abs" | "Sqrt" | "Exp" | "Log" | "Floor" | "Ceil" | "Round" | "Reciprocal" | "Not" | "Sin" | "Cos"
+        | "Tanh" | "Sigmoid" | "Relu" | "Erf" | "Sign" | "Softplus" => unary(call.op, x()?),
         "Where" => choose(build, call),
         "Transpose" => Ok(x()?.transposed(&order(call, x()?.shape.len())?)),
         "Reshape" => reshape(x()?, call),
@@ -51,10 +51,11 @@ fn folded(build: &mut Build, call: &Call<'_>) -> Outcome<Constant> {
         "Expand" => expand(build, x()?, call),
         "Tile" => tile(build, x()?, call),
         "Range" => sequence(build, call),
-        "ReduceSum" | "ReduceMean" | "ReduceProd" | "ReduceMax" | "ReduceMin" | "ReduceL2" | "ReduceL1" | "ReduceSumSquare" => {
-            reduce(build, x()?, call)
-        }
-        op => Err(format!("{op} of constants only is not folded; let the exporter fold constants (do_constant_folding=True)")),
+        "ReduceSum" | "ReduceMean" | "ReduceProd" | "ReduceMax" | "ReduceMin" | "ReduceL2" | "ReduceL1"
+        | "ReduceSumSquare" => reduce(build, x()?, call),
+        op => Err(format!(
+            "{op} of constants only is not folded; let the exporter fold constants (do_constant_folding=True)"
+        )),
     }
 }
 
@@ -132,7 +133,10 @@ fn cast(x: &Constant, to: i64) -> Outcome<Constant> {
         (Data::Int(values), true) => Data::Float(values.iter().map(|&v| v as f32).collect()),
         (Data::Length { values, .. }, false) => {
             // Towards zero; a length is positive.
-            return Ok(Constant { stretched: x.stretched.clone(), ..Constant::lengths(x.shape.clone(), values.iter().map(|v| v.floor()).collect(), false) });
+            return Ok(Constant {
+                stretched: x.stretched.clone(),
+                ..Constant::lengths(x.shape.clone(), values.iter().map(|v| v.floor()).collect(), false)
+            });
         }
         (Data::Length { values, .. }, true) => Data::Length { values: values.clone(), float: true },
         (data, _) => data.clone(),
@@ -211,7 +215,9 @@ fn on_dims(op: &str, a: Dim, b: Dim, float: bool) -> Option<Dim> {
         "Mod" => a.minus(a.over(b)?.floor().times(b)?),
         "Max" => Some(if a.order(b).is_ge() { a } else { b }),
         "Min" => Some(if a.order(b).is_le() { a } else { b }),
-        "Equal" | "Less" | "Greater" | "LessOrEqual" | "GreaterOrEqual" => Some(Dim::fixed(compared(op, a.order(b)).into())),
+        "Equal" | "Less" | "Greater" | "LessOrEqual" | "GreaterOrEqual" => {
+            Some(Dim::fixed(compared(op, a.order(b)).into()))
+        }
         "Pow" if b.known() == Some(1) => Some(a),
         _ => None,
     }
@@ -258,13 +264,19 @@ fn unary(op: &str, x: &Constant) -> Outcome<Constant> {
             _ => None,
         };
         let values: Option<Vec<_>> = values.iter().map(each).collect();
-        return Ok(Constant::lengths(x.shape.clone(), values.ok_or("makes a length that is no straight line in the signal's")?, *float));
+        return Ok(Constant::lengths(
+            x.shape.clone(),
+            values.ok_or("makes a length that is no straight line in the signal's")?,
+            *float,
+        ));
     }
     let data = match (&x.data, op) {
         (Data::Int(values), "Neg") => Data::Int(values.iter().map(|v| v.wrapping_neg()).collect()),
         (Data::Int(values), "Abs") => Data::Int(values.iter().map(|v| v.wrapping_abs()).collect()),
         (Data::Int(values), "Not") => Data::Int(values.iter().map(|&v| i64::from(v == 0)).collect()),
-        _ => Data::Float(x.to_floats()?.iter().map(|&v| on_float(op, v)).collect::<Option<_>>().ok_or("is not folded")?),
+        _ => {
+            Data::Float(x.to_floats()?.iter().map(|&v| on_float(op, v)).collect::<Option<_>>().ok_or("is not folded")?)
+        }
     };
     Ok(Constant { data, ..x.clone() })
 }
@@ -285,7 +297,13 @@ fn on_float(op: &str, x: f32) -> Option<f32> {
         "Cos" => x.cos(),
         "Tanh" => x.tanh(),
         "Relu" => x.max(0.0),
-        "Sign" => if x == 0.0 { 0.0 } else { x.signum() },
+        "Sign" => {
+            if x == 0.0 {
+                0.0
+            } else {
+                x.signum()
+            }
+        }
         "Sigmoid" => Pointwise::Sigmoid.eval(x),
         "Softplus" => Pointwise::Softplus.eval(x),
         "Erf" => Pointwise::Erf.eval(x),
@@ -309,7 +327,9 @@ fn choose(build: &mut Build, call: &Call<'_>) -> Outcome<Constant> {
     }
     let stretched = if a.stretched.is_empty() { b.stretched.clone() } else { a.stretched.clone() };
     let data = match (&a.data, &b.data) {
-        (Data::Int(x), Data::Int(y)) => Data::Int(picks.map(|(c, (i, j))| if taken[c] != 0 { x[i] } else { y[j] }).collect()),
+        (Data::Int(x), Data::Int(y)) => {
+            Data::Int(picks.map(|(c, (i, j))| if taken[c] != 0 { x[i] } else { y[j] }).collect())
+        }
         _ => {
             let (x, y) = (a.to_floats()?, b.to_floats()?);
             Data::Float(picks.map(|(c, (i, j))| if taken[c] != 0 { x[i] } else { y[j] }).collect())
@@ -324,7 +344,11 @@ fn reshape(x: &Constant, call: &Call<'_>) -> Outcome<Constant> {
     let mut shape: Vec<Option<usize>> = vec![];
     let mut stretched = vec![];
     for (axis, dim) in dims.iter().enumerate() {
-        let dim = if dim.known() == Some(0) && call.int("allowzero", 0) == 0 { *old.get(axis).ok_or("copies the size of an axis that is not there")? } else { *dim };
+        let dim = if dim.known() == Some(0) && call.int("allowzero", 0) == 0 {
+            *old.get(axis).ok_or("copies the size of an axis that is not there")?
+        } else {
+            *dim
+        };
         match dim.known() {
             Some(-1) => shape.push(None),
             Some(n) => shape.push(Some(usize::try_from(n).map_err(|_| format!("makes an axis of {n}"))?)),
@@ -460,7 +484,11 @@ fn gather(build: &mut Build, x: &Constant, call: &Call<'_>) -> Outcome<Constant>
     maps[axis] = picks;
     let result = taken(x, &maps);
     let shape = [&x.shape[..axis], &indices.shape, &x.shape[axis + 1..]].concat();
-    if x.stretched.is_empty() { Ok(result.reshaped(shape)) } else { Err("picks from a tensor as long as the signal".into()) }
+    if x.stretched.is_empty() {
+        Ok(result.reshaped(shape))
+    } else {
+        Err("picks from a tensor as long as the signal".into())
+    }
 }
 
 fn expand(build: &mut Build, x: &Constant, call: &Call<'_>) -> Outcome<Constant> {
@@ -493,7 +521,9 @@ fn tile(build: &mut Build, x: &Constant, call: &Call<'_>) -> Outcome<Constant> {
         build.spend(all)?;
         maps.push((0..all).map(|i| i % n).collect());
     }
-    build.spend(maps.iter().try_fold(1usize, |count, map: &Vec<usize>| count.checked_mul(map.len())).unwrap_or(usize::MAX))?;
+    build.spend(
+        maps.iter().try_fold(1usize, |count, map: &Vec<usize>| count.checked_mul(map.len())).unwrap_or(usize::MAX),
+    )?;
     Ok(taken(x, &maps))
 }
 
@@ -520,7 +550,9 @@ fn sequence(build: &mut Build, call: &Call<'_>) -> Outcome<Constant> {
 fn reduce(build: &mut Build, x: &Constant, call: &Call<'_>) -> Outcome<Constant> {
     let rank = x.shape.len();
     let axes = match call.numbers("axes", 1)? {
-        Some(axes) if !axes.is_empty() => axes.iter().map(|&axis| Call::axis(axis, rank)).collect::<Outcome<Vec<_>>>()?,
+        Some(axes) if !axes.is_empty() => {
+            axes.iter().map(|&axis| Call::axis(axis, rank)).collect::<Outcome<Vec<_>>>()?
+        }
         _ => (0..rank).collect(),
     };
     let kept: Vec<usize> = (0..rank).map(|axis| if axes.contains(&axis) { 1 } else { x.shape[axis] }).collect();

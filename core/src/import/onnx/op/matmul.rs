@@ -102,7 +102,8 @@ pub(super) fn on_axis(
 /// A sum of products of a signal and a constant, over letters of channels.
 pub(super) fn einsum(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     let text: String = call.text("equation", "").chars().filter(|c| !c.is_whitespace()).collect();
-    let unknown = || format!("its equation {text:?} is not read; it mixes more than the channels of one signal by one constant");
+    let unknown =
+        || format!("its equation {text:?} is not read; it mixes more than the channels of one signal by one constant");
     let (terms, result) = text.split_once("->").ok_or_else(unknown)?;
     let terms: Vec<Vec<char>> = terms.split(',').map(|term| term.chars().collect()).collect();
     let result: Vec<char> = result.chars().collect();
@@ -115,7 +116,10 @@ pub(super) fn einsum(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     let simple = |letters: &[char]| {
         letters.iter().enumerate().all(|(i, c)| c.is_ascii_alphabetic() && !letters[..i].contains(c))
     };
-    if own.len() != x.axes.len() || other.len() != constant.shape.len() || ![own, other, &result].iter().all(|l| simple(l)) {
+    if own.len() != x.axes.len()
+        || other.len() != constant.shape.len()
+        || ![own, other, &result].iter().all(|l| simple(l))
+    {
         return Err(unknown());
     }
     let time = own[x.time_axis()];

@@ -33,9 +33,11 @@ pub(super) fn pad(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
             // After the signal any length will do.
             let (before, after) = (known(pads[i])?, pads[i + axes.len()]);
             if call.text("mode", "constant") == "wrap" && (before, after) != (0, Dim::fixed(0)) {
-                return Err("pads in a circle: the end of the signal comes before its start, and a stream has not heard it; \
+                return Err(
+                    "pads in a circle: the end of the signal comes before its start, and a stream has not heard it; \
                             train with zero, reflect or edge padding"
-                    .into());
+                        .into(),
+                );
             }
             let frames = x.frames.plus(Dim::fixed(before)).and_then(|frames| frames.plus(after));
             x = Signal { shift: x.shift - before, frames: frames.ok_or("its length does not fit 64 bits")?, ..x };
@@ -84,7 +86,8 @@ fn channels(build: &mut Build, call: &Call<'_>, x: &Signal, axis: usize, before:
     let sizes = padded.sizes();
     let mut along = vec![0; sizes.len()];
     along[axis] = 1;
-    let kept: Vec<_> = crate::import::onnx::constant::offsets(&sizes, &along).map(|entry| entries[entry].is_some()).collect();
+    let kept: Vec<_> =
+        crate::import::onnx::constant::offsets(&sizes, &along).map(|entry| entries[entry].is_some()).collect();
     let scale: Vec<_> = kept.iter().map(|&kept| f32::from(u8::from(kept))).collect();
     let offset: Vec<_> = kept.iter().map(|&kept| if kept { 0.0 } else { value }).collect();
     build.affine(&padded, &scale, &offset)

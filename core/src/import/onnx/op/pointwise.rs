@@ -11,9 +11,35 @@ use crate::import::onnx::value::{Axis, Signal};
 /// Whether `op` is one of these.
 pub(super) fn knows(op: &str) -> bool {
     const KNOWN: [&str; 29] = [
-        "Relu", "LeakyRelu", "Elu", "Selu", "Celu", "Gelu", "FastGelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh",
-        "Softplus", "Softsign", "Mish", "Swish", "Clip", "Abs", "Exp", "Log", "Sqrt", "Sin", "Cos", "Neg", "Reciprocal",
-        "Erf", "ThresholdedRelu", "Sinh", "Cosh", "QuickGelu",
+        "Relu",
+        "LeakyRelu",
+        "Elu",
+        "Selu",
+        "Celu",
+        "Gelu",
+        "FastGelu",
+        "Sigmoid",
+        "HardSigmoid",
+        "HardSwish",
+        "Tanh",
+        "Softplus",
+        "Softsign",
+        "Mish",
+        "Swish",
+        "Clip",
+        "Abs",
+        "Exp",
+        "Log",
+        "Sqrt",
+        "Sin",
+        "Cos",
+        "Neg",
+        "Reciprocal",
+        "Erf",
+        "ThresholdedRelu",
+        "Sinh",
+        "Cosh",
+        "QuickGelu",
     ];
     KNOWN.contains(&op)
 }
@@ -27,6 +53,9 @@ pub(super) fn run(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
         "Sigmoid" => Pointwise::Sigmoid,
         "Tanh" => Pointwise::Tanh,
         "Softplus" => Pointwise::Softplus,
+        "Softsign" => Pointwise::Softsign,
+        "HardSwish" => Pointwise::HardSwish,
+        "Swish" if call.float("alpha", 1.0) == 1.0 => Pointwise::Silu,
         "Abs" => Pointwise::Abs,
         "Exp" => Pointwise::Exp,
         "Log" => Pointwise::Log,
@@ -63,11 +92,6 @@ fn composed(build: &mut Build, call: &Call<'_>, x: &Signal) -> Outcome<Signal> {
             let line = build.affine(x, &[call.float("alpha", 0.2)], &[call.float("beta", 0.5)])?;
             clamp(build, &line, 0.0, 1.0)
         }
-        "HardSwish" => {
-            let line = build.affine(x, &[1.0 / 6.0], &[0.5])?;
-            let gate = clamp(build, &line, 0.0, 1.0)?;
-            gated(build, gate)
-        }
         "Swish" | "QuickGelu" => {
             let alpha = call.float("alpha", if call.op == "Swish" { 1.0 } else { 1.702 });
             let scaled = build.affine(x, &[alpha], &[0.0])?;
@@ -78,11 +102,6 @@ fn composed(build: &mut Build, call: &Call<'_>, x: &Signal) -> Outcome<Signal> {
             let soft = build.pointwise(x, Pointwise::Softplus)?;
             let gate = build.pointwise(&soft, Pointwise::Tanh)?;
             gated(build, gate)
-        }
-        "Softsign" => {
-            let size = build.pointwise(x, Pointwise::Abs)?;
-            let below = build.affine(&size, &[1.0], &[1.0])?;
-            two_signals(build, "Div", x, &below)
         }
         "Clip" => {
             let bound = |i: usize, name: &str, absent: f32| match call.constant(i)? {
@@ -109,18 +128,7 @@ pub(super) fn clamp(build: &mut Build, x: &Signal, low: f32, high: f32) -> Outco
     if low.is_nan() || high.is_nan() || low > high {
         return Err(format!("its bounds are {low} and {high}"));
     }
-    let mut y = x.clone();
-    if low > f32::MIN {
-        let bound = build.steady(&[low], y.node)?;
-        y.node = build.push(Op::Max, &[y.node, bound])?;
-    }
-    if high < f32::MAX {
-        let negated = build.affine(&y, &[-1.0], &[0.0])?;
-        let bound = build.steady(&[-high], y.node)?;
-        y.node = build.push(Op::Max, &[negated.node, bound])?;
-        y = build.affine(&y, &[-1.0], &[0.0])?;
-    }
-    Ok(y)
+    build.pointwise(x, Pointwise::Clamp { low, high })
 }
 
 /// `x^exponent`.
@@ -153,10 +161,11 @@ pub(super) fn prelu(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
         return Err(format!("its slope has shape {:?} for {}", slope.shape, x.shape_text()));
     }
     let values = slope.to_floats()?;
-    let slopes: Vec<_> = offsets(&sizes, &broadcast_strides(&slope.shape, &sizes)).map(|i| -values[i]).collect();
-    let above = build.pointwise(&x, Pointwise::LeakyRelu { slope: 0.0 })?;
-    let negated = build.affine(&x, &[-1.0], &[0.0])?;
-    let below = build.pointwise(&negated, Pointwise::LeakyRelu { slope: 0.0 })?;
-    let below = build.affine(&below, &slopes, &[0.0])?;
-    two_signals(build, "Add", &above, &below)
+    let mut ordered = vec![0.0; x.channels()];
+    x.order()
+        .zip(offsets(&sizes, &broadcast_strides(&slope.shape, &sizes)))
+        .for_each(|(channel, i)| ordered[channel] = values[i]);
+    let slope = build.weight(&[ordered.len()], ordered)?;
+    let node = build.push(Op::PRelu { slope }, &[x.node])?;
+    Ok(Signal { node, ..x })
 }

@@ -1,7 +1,7 @@
-//! GRU, LSTM and RNN, forward in time, from zero state.
+//! GRU, LSTM and RNN, forward in time, from the state that the file holds.
 
 use super::Outcome;
-use crate::graph::{Gru, Op};
+use crate::graph::{Gru, Lstm, Op};
 use crate::import::onnx::build::{Build, transposed};
 use crate::import::onnx::call::Call;
 use crate::import::onnx::constant::Constant;
@@ -26,12 +26,11 @@ pub(super) fn run(build: &mut Build, call: &Call<'_>) -> Outcome<Vec<Value>> {
         ([1, _, _], [1, _, hidden]) => *hidden,
         (a, b) => return Err(format!("its weights have shapes {a:?} and {b:?}; one direction is read")),
     };
-    for (i, what) in [(5, "initial_h"), (6, "initial_c")] {
-        if let Some(state) = call.constant(i)?
-            && !state.is_all(0.0)
-        {
-            return Err(format!("starts from a state ({what}) that is not zero"));
-        }
+    if call.op != "LSTM"
+        && let Some(state) = call.constant(5)?
+        && !state.is_all(0.0)
+    {
+        return Err("starts from a state (initial_h) that is not zero".into());
     }
     let gates = match call.op {
         "GRU" => 3,
@@ -46,7 +45,11 @@ pub(super) fn run(build: &mut Build, call: &Call<'_>) -> Outcome<Vec<Value>> {
             let op = gru(build, call, weight_ih, weight_hh, hidden)?;
             build.push(op, &[x.node])?
         }
-        _ => return Err("is a recurrent layer that is not known yet; GRU is".into()),
+        "LSTM" => {
+            let op = lstm(build, call, weight_ih, weight_hh, hidden)?;
+            build.push(op, &[x.node])?
+        }
+        _ => return Err("is a plain recurrent layer, which is not known; GRU and LSTM are".into()),
     };
     // `[seq, directions, batch, hidden]`, or `[batch, seq, directions, hidden]`.
     let channels = if hidden == 1 { Axis::Unit } else { Axis::Channels { size: hidden, stride: 1 } };
@@ -101,6 +104,29 @@ fn gru(build: &mut Build, call: &Call<'_>, ih: &Constant, hh: &Constant, hidden:
         bias_ih: build.weight(&[3 * hidden], bias_ih)?,
         bias_hh: build.weight(&[3 * hidden], bias_hh)?,
     }))
+}
+
+fn lstm(build: &mut Build, call: &Call<'_>, ih: &Constant, hh: &Constant, hidden: usize) -> Outcome<Op> {
+    if call.constant(7)?.is_some_and(|peepholes| !peepholes.is_all(0.0)) {
+        return Err("has peepholes from its cells to its gates, which are not known".into());
+    }
+    // ONNX: input, output, forget, cell. Here: input, forget, cell, output.
+    let order = [0, 2, 3, 1];
+    let weight_ih = rows(build, ih, hidden, &order)?;
+    let weight_hh = rows(build, hh, hidden, &order)?;
+    let [bias_ih, bias_hh] = biases(call, hidden, &order)?;
+    let bias = bias_ih.iter().zip(&bias_hh).map(|(a, b)| a + b).collect();
+    let mut state = |i: usize| match call.constant(i)? {
+        None => build.weight(&[hidden], vec![0.0; hidden]),
+        Some(state) => match state.to_floats()? {
+            values if values.len() == hidden => build.weight(&[hidden], values.to_vec()),
+            values if values.iter().all(|&v| v == 0.0) => build.weight(&[hidden], vec![0.0; hidden]),
+            values => Err(format!("starts from a state of {} values, {hidden} are needed", values.len())),
+        },
+    };
+    let (initial_hidden, initial_cell) = (state(5)?, state(6)?);
+    let bias = build.weight(&[4 * hidden], bias)?;
+    Ok(Op::Lstm(Lstm { weight_ih, weight_hh, bias, initial_hidden, initial_cell }))
 }
 
 /// The matrix with its gates in another order.

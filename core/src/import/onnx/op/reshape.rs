@@ -20,7 +20,11 @@ pub(super) fn run(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
         let axis = call.int("axis", 1);
         let axis = if axis == rank { dims.len() } else { Call::axis(axis, dims.len())? };
         let too_large = "its size has no form";
-        return reshaped(build, x, &[product(&dims[..axis]).ok_or(too_large)?, product(&dims[axis..]).ok_or(too_large)?]);
+        return reshaped(
+            build,
+            x,
+            &[product(&dims[..axis]).ok_or(too_large)?, product(&dims[axis..]).ok_or(too_large)?],
+        );
     }
     let mut wanted = call.constant_needed(1)?.to_dims()?.to_vec();
     if wanted.len() > 16 {
@@ -55,8 +59,12 @@ fn reshaped(build: &mut Build, x: &Signal, wanted: &[Dim]) -> Outcome<Signal> {
         return Ok(x.clone());
     }
     let fail = || misfit(x, wanted);
-    let order = |a: Dim, b: Dim| if build.same(a, b) { Ordering::Equal } else {
-        build.number(a).zip(build.number(b)).map_or_else(|| a.order(b), |(a, b)| a.cmp(&b))
+    let order = |a: Dim, b: Dim| {
+        if build.same(a, b) {
+            Ordering::Equal
+        } else {
+            build.number(a).zip(build.number(b)).map_or_else(|| a.order(b), |(a, b)| a.cmp(&b))
+        }
     };
     // Axes of size 1 come and go; the others are matched in groups of equal size.
     let plain = |dims: &[Dim]| -> Vec<usize> { (0..dims.len()).filter(|&i| dims[i].known() != Some(1)).collect() };
@@ -67,7 +75,13 @@ fn reshaped(build: &mut Build, x: &Signal, wanted: &[Dim]) -> Outcome<Signal> {
         let (mut a, mut b) = (Dim::fixed(1), Dim::fixed(1));
         let (from, to) = (i, j);
         loop {
-            match if i == from { Ordering::Less } else if j == to { Ordering::Greater } else { order(a, b) } {
+            match if i == from {
+                Ordering::Less
+            } else if j == to {
+                Ordering::Greater
+            } else {
+                order(a, b)
+            } {
                 Ordering::Equal => break,
                 Ordering::Less => {
                     a = a.times(dims[*old.get(i).ok_or_else(fail)?]).ok_or_else(fail)?;
@@ -92,10 +106,16 @@ fn reshaped(build: &mut Build, x: &Signal, wanted: &[Dim]) -> Outcome<Signal> {
     }
     let (old, new) = timed;
     if old[0] != time {
-        return Err(format!("{} cannot become {}: it puts channels one after another in time", x.shape_text(), shape_text(wanted)));
+        return Err(format!(
+            "{} cannot become {}: it puts channels one after another in time",
+            x.shape_text(),
+            shape_text(wanted)
+        ));
     }
-    let (joined, split): (usize, usize) =
-        (old[1..].iter().map(|&axis| x.sizes()[axis]).product(), new[1..].iter().filter_map(|&axis| sizes[axis]).product());
+    let (joined, split): (usize, usize) = (
+        old[1..].iter().map(|&axis| x.sizes()[axis]).product(),
+        new[1..].iter().filter_map(|&axis| sizes[axis]).product(),
+    );
     let mut y = x.clone();
     if joined != split || joined > 1 {
         y = to_time(build, &y, &old[1..])?;

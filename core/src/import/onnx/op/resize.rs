@@ -34,7 +34,9 @@ pub(super) fn resize(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
                 (Some(to), Some(from)) => Fraction::new(to.into(), from.into()).map(Dim::fraction),
                 _ => None,
             }
-            .ok_or_else(|| format!("makes {} of {dim} frames: a ratio that depends on the length of the signal", found[i]))?,
+            .ok_or_else(|| {
+                format!("makes {} of {dim} frames: a ratio that depends on the length of the signal", found[i])
+            })?,
         };
         let scale = scale.constant().ok_or("its scale depends on the length of the signal")?;
         if at == Some(i) {
@@ -73,13 +75,14 @@ fn filter(call: &Call<'_>, phase: i64, up: i64, down: i64) -> Outcome<Vec<(i64, 
     let between = rest as f64 / unit as f64;
     match call.text("mode", "nearest") {
         "nearest" => {
-            let nearest = match call.text("nearest_mode", if call.op == "Upsample" { "floor" } else { "round_prefer_floor" }) {
-                "floor" => below,
-                "ceil" => below + i64::from(rest > 0),
-                "round_prefer_floor" => below + i64::from(2 * rest > unit),
-                "round_prefer_ceil" => below + i64::from(2 * rest >= unit),
-                other => return Err(format!("nearest_mode {other:?} is not known")),
-            };
+            let nearest =
+                match call.text("nearest_mode", if call.op == "Upsample" { "floor" } else { "round_prefer_floor" }) {
+                    "floor" => below,
+                    "ceil" => below + i64::from(rest > 0),
+                    "round_prefer_floor" => below + i64::from(2 * rest > unit),
+                    "round_prefer_ceil" => below + i64::from(2 * rest >= unit),
+                    other => return Err(format!("nearest_mode {other:?} is not known")),
+                };
             Ok(vec![(nearest, 1.0)])
         }
         _ if call.int("antialias", 0) != 0 => Err("resamples with antialiasing, which is not known".into()),

@@ -1,0 +1,221 @@
+//! A long short-term memory. What the input gives to the gates is computed for many frames at once; what the state gives,
+//! one frame after another. Its hidden state is its own frame before; its cell state lies behind the ring's frames.
+
+use std::ops::Range;
+
+use super::Source;
+use super::conv::PackedConv;
+use super::epilogue::Epilogue;
+use super::isa::Isa;
+use super::math;
+use super::vector::{LANES, Simd, Work};
+use crate::graph;
+use crate::plan::Ring;
+use crate::stream::{CachedConv, ConvKind, Part};
+use crate::tensor::{Tensor, Weight};
+
+/// Frames whose input half is computed at once.
+const BATCH: i64 = 32;
+/// Input, forget, cell and output gate.
+const GATES: usize = 4;
+/// Sums that each gate is made of, so that no product waits for the one before it.
+const CHAINS: usize = 2;
+
+/// A long short-term memory.
+#[derive(Debug)]
+pub(crate) struct Lstm {
+    /// Units of a gate up to a whole panel.
+    from_input: PackedConv,
+    /// `[panel][column][gate]`, columns up to a multiple of [`CHAINS`].
+    from_state: Vec<Line>,
+    columns: usize,
+    initial_hidden: Weight,
+    initial_cell: Weight,
+    hidden: usize,
+    isa: Isa,
+}
+
+/// One cache line of weights.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Line([f32; LANES]);
+
+impl Lstm {
+    pub(super) fn new(weights: &graph::Lstm, isa: Isa) -> Self {
+        let hidden = weights.initial_hidden.len();
+        let (units, columns) = (hidden.next_multiple_of(LANES), hidden.next_multiple_of(CHAINS));
+        let mut from_state = vec![Line([0.0; LANES]); units / LANES * columns * GATES];
+        for row in 0..GATES * hidden {
+            let (gate, unit) = (row / hidden, row % hidden);
+            for (column, weight) in weights.weight_hh.row(row).iter().enumerate() {
+                from_state[(unit / LANES * columns + column) * GATES + gate].0[unit % LANES] = *weight;
+            }
+        }
+        Self {
+            from_input: from_input(weights, units, isa),
+            from_state,
+            columns,
+            initial_hidden: weights.initial_hidden.clone(),
+            initial_cell: weights.initial_cell.clone(),
+            hidden,
+            isa,
+        }
+    }
+
+    /// Values of scratch: the state before and after a frame, and the input's half of the gates.
+    pub(super) fn scratch_len(&self) -> usize {
+        2 * self.units() + self.gates().len()
+    }
+
+    /// Values that it remembers beyond its frames: the cell state.
+    pub(super) fn memory_len(&self) -> usize {
+        self.units()
+    }
+
+    /// Bytes of weights.
+    pub(super) fn weight_bytes(&self) -> usize {
+        self.from_input.weight_bytes() + size_of_val(self.from_state.as_slice())
+    }
+
+    /// Frames that the input's ring must repeat behind its end.
+    pub(super) fn input_mirror(&self, frames: usize) -> usize {
+        self.from_input.input_mirror(frames)
+    }
+
+    /// Computes `frames` into the ring slice `own`. Returns how often a state that was no longer finite was set to zero.
+    pub(super) fn run(
+        &self,
+        input: Source<'_>,
+        ring: Ring,
+        own: &mut [f32],
+        frames: Range<i64>,
+        scratch: &mut [f32],
+    ) -> usize {
+        // Frames before the signal hold the initial state.
+        for n in frames.start..frames.end.min(0) {
+            ring.row_mut(own, n).copy_from_slice(self.initial_hidden.data());
+        }
+        let mut n = frames.start.max(0);
+        if n >= frames.end {
+            return 0;
+        }
+        let (before, rest) = scratch.split_at_mut(self.units());
+        let (after, rest) = rest.split_at_mut(self.units());
+        before[..self.hidden].copy_from_slice(ring.row(own, n - 1));
+        before[self.hidden..].fill(0.0);
+        let (own, cell) = own.split_at_mut(ring.memory_start());
+        let cell = &mut cell[..self.units()];
+        if n == 0 {
+            cell[..self.hidden].copy_from_slice(self.initial_cell.data());
+            cell[self.hidden..].fill(0.0);
+        }
+        let gates = self.gates();
+        let input_gates = &mut rest[..gates.len()];
+        let mut state = [before, after];
+        let mut resets = 0;
+        while n < frames.end {
+            let batch = n..frames.end.min(n + BATCH);
+            let panels = 0..self.from_input.panels();
+            self.from_input.run(input, None, None, gates, input_gates, batch.clone(), panels);
+            let [before, after] = &mut state;
+            let steps =
+                Steps { lstm: self, input_gates, gates, ring, own, cell, state: [before, after], frames: batch };
+            n += BATCH;
+            resets += self.isa.run(steps);
+        }
+        resets
+    }
+
+    /// The input's half of the gates, `[frame][gate][unit]`.
+    fn gates(&self) -> Ring {
+        Ring::new(0, BATCH, 0, GATES * self.units()).expect("weights of this size are in memory")
+    }
+
+    fn units(&self) -> usize {
+        self.hidden.next_multiple_of(LANES)
+    }
+}
+
+/// The input's weights, each gate's units up to `units`.
+fn from_input(weights: &graph::Lstm, units: usize, isa: Isa) -> PackedConv {
+    let (hidden, inputs) = (weights.initial_hidden.len(), weights.weight_ih.shape()[1]);
+    let spread = |values: &[f32], width: usize| {
+        let mut spread = vec![0.0; GATES * units * width];
+        for (gate, values) in values.chunks_exact(hidden * width).enumerate() {
+            spread[gate * units * width..][..values.len()].copy_from_slice(values);
+        }
+        spread
+    };
+    let conv = CachedConv {
+        kind: ConvKind::Strided { stride: 1 },
+        weight: Tensor::new([GATES * units, inputs, 1], spread(weights.weight_ih.data(), inputs)).into(),
+        bias: Some(Tensor::new([GATES * units], spread(weights.bias.data(), 1)).into()),
+        dilation: 1,
+        left: 0,
+        groups: 1,
+    };
+    PackedConv::new(&conv, Part::Whole, Epilogue::default(), false, isa)
+}
+
+/// Frames one after another.
+struct Steps<'a> {
+    lstm: &'a Lstm,
+    input_gates: &'a [f32],
+    gates: Ring,
+    ring: Ring,
+    own: &'a mut [f32],
+    cell: &'a mut [f32],
+    /// The hidden state before a frame and after it, up to whole panels.
+    state: [&'a mut [f32]; 2],
+    frames: Range<i64>,
+}
+
+impl Work for Steps<'_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn on<S: Simd>(self, s: S) -> usize {
+        let Self { lstm, input_gates, gates, ring, own, cell, state: [before, after], frames } = self;
+        let units = cell.len();
+        let mut resets = 0;
+        for n in frames {
+            let input_gates = gates.row(input_gates, n);
+            let mut lost = s.splat(0.0);
+            for (panel, lines) in lstm.from_state.chunks_exact(lstm.columns * GATES).enumerate() {
+                let lanes = panel * LANES..(panel + 1) * LANES;
+                let mut sums = [[s.splat(0.0); GATES]; CHAINS];
+                for gate in 0..GATES {
+                    sums[0][gate] = s.load_part(&input_gates[gate * units..][lanes.clone()]);
+                }
+                for (h, lines) in before.chunks_exact(CHAINS).zip(lines.chunks_exact(CHAINS * GATES)) {
+                    for chain in 0..CHAINS {
+                        let h = s.splat(h[chain]);
+                        for gate in 0..GATES {
+                            let weights = s.load(&lines[chain * GATES + gate].0);
+                            sums[chain][gate] = s.mul_add(h, weights, sums[chain][gate]);
+                        }
+                    }
+                }
+                let mut sum = sums[0];
+                for gate in 0..GATES {
+                    sum[gate] = s.add(sum[gate], sums[1][gate]);
+                }
+                let [input, forget, new, output] = sum;
+                let kept = s.mul(math::sigmoid(s, forget), s.load_part(&cell[lanes.clone()]));
+                let c = s.mul_add(math::sigmoid(s, input), math::tanh(s, new), kept);
+                let h = s.mul(math::sigmoid(s, output), math::tanh(s, c));
+                lost = s.select(s.lt(math::abs(s, h), s.splat(f32::INFINITY)), lost, s.splat(1.0));
+                s.store_part(c, &mut cell[lanes.clone()]);
+                s.store_part(h, &mut after[lanes]);
+            }
+            if s.any(s.lt(s.splat(0.0), lost)) {
+                cell.fill(0.0);
+                after.fill(0.0);
+                resets += 1;
+            }
+            ring.row_mut(own, n).copy_from_slice(&after[..lstm.hidden]);
+            before.copy_from_slice(after);
+        }
+        resets
+    }
+}
