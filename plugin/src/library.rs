@@ -26,7 +26,7 @@ struct Recent {
 /// Most bytes of the list, and entries of a folder, that are looked at.
 const MOST_BYTES: u64 = 1 << 20;
 const MOST_ENTRIES: usize = 10_000;
-const EXTENSIONS: [&str; 3] = ["runnel", "ts", "ckpt"];
+const EXTENSIONS: [&str; 4] = ["runnel", "ts", "ckpt", "onnx"];
 
 impl Library {
     /// The library of one user.

@@ -3,6 +3,7 @@
 mod contract;
 mod deep;
 mod dependence;
+mod onnx;
 mod rave;
 mod runnel_file;
 mod strategy;

@@ -41,6 +41,8 @@ type Outcome<T> = Result<T, String>;
 const OLDEST_OPSET: i64 = 11;
 /// Bytes of a file beyond which it is no protocol buffer.
 const MOST_BYTES: u64 = i32::MAX as u64;
+/// Functions of a file beyond which it is refused.
+const MOST_FUNCTIONS: usize = 4096;
 /// Samples per second of a model whose file does not tell them.
 const USUAL_RATE: u32 = 44_100;
 
@@ -102,6 +104,10 @@ fn read(name: &str, source: &str, bytes: &[u8], beside: Beside, options: &Option
             model.opset
         );
         return Err(ImportError::unknown(found, format!("export it with opset_version={OLDEST_OPSET} or newer")));
+    }
+    if model.functions.len() > MOST_FUNCTIONS {
+        let reason = format!("holds {} functions, at most {MOST_FUNCTIONS} are read", model.functions.len());
+        return Err(ImportError::malformed(source, reason));
     }
     let graph = proto::Graph::read(message)?;
     let input = input::choose(&graph, options)?;
@@ -189,13 +195,12 @@ fn describe(
     let count = |channels: usize| if channels == 1 { "1 channel".into() } else { format!("{channels} channels") };
     let rate = if last.rate == Rate::UNIT { String::new() } else { format!(" at {} of its rate", last.rate) };
     let more = if outputs > 1 { format!(", the first of {outputs} outputs") } else { String::new() };
-    let shape = |dims: String| dims;
     format!(
         "ONNX{producer}, opset {}, {told}; {} of {} in, {}{rate} out as {}{more}",
         model.opset,
         input.name.chars().take(40).collect::<String>(),
         count(graph.input().channels),
         count(last.channels),
-        shape(output.shape_text()),
+        output.shape_text(),
     )
 }

@@ -344,8 +344,8 @@ pub(super) fn gelu_tanh<S: Simd>(s: S, x: S::F) -> S::F {
 #[inline(always)]
 pub(super) fn cos<S: Simd>(s: S, x: S::F) -> S::F {
     // cos((n − ½)π + r) = (−1)ⁿ sin r
-    let rounded = s.mul_add(x, s.splat(std::f32::consts::FRAC_1_PI), s.splat(ROUNDER + 0.5));
-    let rounded = s.add(s.sub(rounded, s.splat(ROUNDER)), s.splat(ROUNDER));
+    let turns = s.mul_add(x, s.splat(std::f32::consts::FRAC_1_PI), s.splat(0.5));
+    let rounded = s.add(turns, s.splat(ROUNDER));
     let n = s.sub(s.sub(rounded, s.splat(ROUNDER)), s.splat(0.5));
     let r = PI.iter().fold(x, |r, part| s.mul_add(n, s.splat(-part), r));
     let square = s.mul(r, r);

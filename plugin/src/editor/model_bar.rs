@@ -145,7 +145,7 @@ pub(super) fn notice(ui: &mut Ui, status: &Status) {
 fn title(ui: &mut Ui, status: &Status) {
     let (name, facts) = match &status.playing {
         Some(facts) => (facts.name.as_str(), facts.description.as_str()),
-        None => ("No model", "The input passes unchanged. Browse for a .runnel file, or a RAVE .ts or .ckpt"),
+        None => ("No model", "The input passes unchanged. Browse for a .runnel file, a RAVE .ts or .ckpt, or an .onnx"),
     };
     let colour = if status.playing.is_some() { egui::Color32::WHITE } else { theme::DIM };
     ui.add(egui::Label::new(RichText::new(name).heading().color(colour)));

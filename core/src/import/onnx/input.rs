@@ -1,5 +1,7 @@
 //! The model's input, and which of its axes is time.
 
+use std::collections::HashSet;
+
 use super::dim::Dim;
 use super::proto::{Graph, Size};
 use super::value::{Axis, Signal, packed_axes};
@@ -27,8 +29,8 @@ impl Chosen<'_> {
 /// # Errors
 /// When there are several inputs, or the axis cannot be told.
 pub(super) fn choose<'a>(graph: &Graph<'a>, options: &Options) -> Result<Chosen<'a>, ImportError> {
-    let is_stored = |name: &str| graph.initializers.iter().any(|tensor| tensor.name == name);
-    let inputs: Vec<_> = graph.inputs.iter().filter(|port| !is_stored(port.name)).collect();
+    let stored: HashSet<_> = graph.initializers.iter().map(|tensor| tensor.name).collect();
+    let inputs: Vec<_> = graph.inputs.iter().filter(|port| !stored.contains(port.name)).collect();
     let [input] = inputs[..] else {
         let names: Vec<_> = inputs.iter().take(8).map(|port| port.name).collect();
         let found = format!("the model has {} inputs ({})", inputs.len(), names.join(", "));

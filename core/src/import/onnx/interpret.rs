@@ -12,7 +12,9 @@ use crate::import::ImportError;
 
 /// Functions and subgraphs within each other, and operators run in all, beyond which a file is refused.
 const DEPTH: usize = 16;
-const MOST_RUNS: usize = 1 << 16;
+const MOST_RUNS: usize = 1 << 17;
+/// Frames between a node and a tensor on it beyond which a model is refused.
+const MOST_SHIFT: u64 = 1 << 32;
 
 /// The walk.
 pub(super) struct Interpreter<'a, 'm> {
@@ -76,6 +78,13 @@ impl<'a, 'm> Interpreter<'a, 'm> {
             return Err(ImportError::malformed("file", format!("functions lie more than {DEPTH} deep in each other")));
         }
         self.depth += 1;
+        self.runs = self.runs.saturating_add(nodes.len());
+        if self.runs > MOST_RUNS {
+            return Err(ImportError::malformed(
+                "file",
+                format!("its functions and graphs run more than {MOST_RUNS} operators"),
+            ));
+        }
         let live = live(nodes, wanted)?;
         for (node, _) in nodes.iter().zip(live).filter(|(_, live)| *live) {
             let outer = self.build.place.clone();
@@ -108,10 +117,6 @@ impl<'a, 'm> Interpreter<'a, 'm> {
             op: node.op.chars().take(60).collect(),
             reason,
         };
-        self.runs += 1;
-        if self.runs > MOST_RUNS {
-            return Err(refuse(&self.build, format!("the model has more than {MOST_RUNS} operators")));
-        }
         let attributes: Vec<Attribute<'a>> =
             node.attributes.iter().filter_map(|attribute| resolved(attribute, caller)).collect();
         let mut inputs = Vec::with_capacity(node.inputs.len());
@@ -136,7 +141,12 @@ impl<'a, 'm> Interpreter<'a, 'm> {
                 Err(reason) => Err(refuse(&self.build, reason)),
             });
         }
-        op::run(&mut self.build, &call).map_err(|reason| refuse(&self.build, reason))
+        let values = op::run(&mut self.build, &call).map_err(|reason| refuse(&self.build, reason))?;
+        let far = |value: &&Value| matches!(value, Value::Signal(x) if x.shift.unsigned_abs() > MOST_SHIFT);
+        match values.iter().find(far) {
+            Some(_) => Err(refuse(&self.build, format!("shifts the signal by more than {MOST_SHIFT} frames"))),
+            None => Ok(values),
+        }
     }
 
     /// An `If` whose condition is known.

@@ -207,7 +207,7 @@ fn functions_are_what_the_graph_says() {
                 let expected = pointwise.eval(*x);
                 let close = (y - expected).abs() <= 2e-6 * expected.abs().max(1.0);
                 assert!(
-                    close || *y == expected || y.is_nan() && expected.is_nan(),
+                    close || y == expected || y.is_nan() && expected.is_nan(),
                     "{isa:?} {pointwise:?} of {x}: {y}, {expected}"
                 );
             }

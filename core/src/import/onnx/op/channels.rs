@@ -95,7 +95,8 @@ fn in_time(x: &Signal, signals: usize, values: &[&Value], axis: usize) -> Outcom
             continue;
         };
         let length = *constant.dims().get(axis).ok_or("joins tensors of other ranks")?;
-        let known = length.known().ok_or_else(|| format!("puts {length} frames before or after the signal"))?;
+        let known = length.known().filter(|n| n.abs() <= 1 << 24);
+        let known = known.ok_or_else(|| format!("puts {length} frames before or after the signal"))?;
         joined.frames = joined.frames.plus(length).ok_or("its length does not fit 64 bits")?;
         if before {
             joined.shift -= known;
@@ -176,6 +177,9 @@ pub(super) fn slice(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
 
 /// The indices that a slice names on an axis of `size`.
 pub(super) fn range(size: usize, start: i64, end: i64, step: i64) -> Outcome<Vec<usize>> {
+    if size == 0 {
+        return Ok(vec![]);
+    }
     let n = size as i64;
     let count = |at: i64| if at < 0 { at.saturating_add(n) } else { at };
     if step == 0 {

@@ -528,6 +528,11 @@ fn tile(build: &mut Build, x: &Constant, call: &Call<'_>) -> Outcome<Constant> {
 }
 
 fn sequence(build: &mut Build, call: &Call<'_>) -> Outcome<Constant> {
+    if matches!(call.constant_needed(1)?.data, Data::Length { .. }) {
+        return Err("numbers the frames of the signal from its start; a stream knows no start (where it resamples, export with a \
+                    scale_factor instead of a size)"
+            .into());
+    }
     let part = |i: usize| call.constant_needed(i)?.to_floats();
     let (start, limit, step) = (part(0)?, part(1)?, part(2)?);
     let (start, limit, step) = match (&start[..], &limit[..], &step[..]) {

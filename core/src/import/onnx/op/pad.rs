@@ -9,6 +9,9 @@ use crate::import::onnx::call::Call;
 use crate::import::onnx::dim::Dim;
 use crate::import::onnx::value::{Axis, Signal};
 
+/// Frames, or channels, written at either end beyond which a model is refused.
+const MOST: i64 = 1 << 24;
+
 pub(super) fn pad(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     let mut x = call.signal(0)?.clone();
     let rank = x.axes.len();
@@ -26,8 +29,8 @@ pub(super) fn pad(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     for (i, &axis) in axes.iter().enumerate() {
         let axis = Call::axis(axis, rank)?;
         let known = |pad: Dim| {
-            let open = || format!("pads by {pad}, which depends on the length of the signal");
-            pad.known().filter(|n| n.abs() <= 1 << 24).ok_or_else(open)
+            let open = || format!("pads by {pad}; a fixed number, at most {MOST}, is needed");
+            pad.known().filter(|n| n.abs() <= MOST).ok_or_else(open)
         };
         if x.axes[axis] == Axis::Time {
             // After the signal any length will do.

@@ -26,6 +26,7 @@ pub(super) fn pool(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     let (frames, before) = time.strided(grid.x.frames, call.int("ceil_mode", 0) != 0)?;
     let channels = build.graph.node(grid.x.node).channels;
     let conv = |build: &mut Build, taps: &[f32], left_padding| {
+        build.spend(taps.len().saturating_mul(channels))?;
         let weight = build.weight(&[channels, 1, taps.len()], taps.repeat(channels))?;
         let (stride, dilation) = (time.stride, time.dilation);
         let conv = Conv1d { weight, bias: None, stride, dilation, left_padding, groups: channels };

@@ -98,6 +98,14 @@ fn reshaped(build: &mut Build, x: &Signal, wanted: &[Dim]) -> Outcome<Signal> {
     let mut sizes: Vec<Option<usize>> = vec![Some(1); wanted.len()];
     let time = x.time_axis();
     let timed = groups.iter().find(|(old, _)| old.contains(&time)).ok_or_else(fail)?;
+    if timed.0[0] != time {
+        return Err(format!(
+            "{} cannot become {}: it puts channels one after another in time (as group norm does, to sum up the whole signal); \
+             use batch norm, or layer norm over channels",
+            x.shape_text(),
+            shape_text(wanted)
+        ));
+    }
     for (old, new) in &groups {
         for &axis in new.iter().skip(usize::from(old.contains(&time))) {
             let size = build.number(wanted[axis]).and_then(|n| usize::try_from(n).ok()).filter(|&n| n > 0);
@@ -105,13 +113,6 @@ fn reshaped(build: &mut Build, x: &Signal, wanted: &[Dim]) -> Outcome<Signal> {
         }
     }
     let (old, new) = timed;
-    if old[0] != time {
-        return Err(format!(
-            "{} cannot become {}: it puts channels one after another in time",
-            x.shape_text(),
-            shape_text(wanted)
-        ));
-    }
     let (joined, split): (usize, usize) = (
         old[1..].iter().map(|&axis| x.sizes()[axis]).product(),
         new[1..].iter().filter_map(|&axis| sizes[axis]).product(),
