@@ -60,7 +60,7 @@ pub(crate) enum Layer {
     /// The greatest of `f(x)`, `g(x)` and one channel.
     Max(Conv, Conv),
     /// A normalisation over channels, in blocks of one or all; centred or not.
-    LayerNorm(bool, bool),
+    NormOfFrame(bool, bool),
     Softmax(bool),
 }
 
@@ -104,7 +104,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => (1..5usize).prop_map(Layer::Noise),
         1 => prop_oneof![1..4usize, 15..18usize].prop_map(Layer::Lstm),
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Max(a, b)),
-        1 => any::<(bool, bool)>().prop_map(|(blocks, centred)| Layer::LayerNorm(blocks, centred)),
+        1 => any::<(bool, bool)>().prop_map(|(blocks, centred)| Layer::NormOfFrame(blocks, centred)),
         1 => any::<bool>().prop_map(Layer::Softmax),
     ]
 }
@@ -329,7 +329,7 @@ impl Builder {
                 );
                 self.push(Op::Max, &[f, g, one]);
             }
-            Layer::LayerNorm(blocks, centred) => {
+            Layer::NormOfFrame(blocks, centred) => {
                 // Blocks of one channel would be all zero.
                 let n = self.channels();
                 let norm = LayerNorm {
@@ -337,12 +337,12 @@ impl Builder {
                     bias: (*blocks || *centred).then(|| self.vector(n, -0.5, 0.5)),
                     epsilon: 0.1,
                     centred: *centred,
-                    groups: if *blocks && n % 2 == 0 { 2 } else { 1 },
+                    groups: if *blocks && n.is_multiple_of(2) { 2 } else { 1 },
                 };
                 self.push(Op::LayerNorm(norm), &[x]);
             }
             Layer::Softmax(blocks) => {
-                let groups = if *blocks && self.channels() % 2 == 0 { 2 } else { 1 };
+                let groups = if *blocks && self.channels().is_multiple_of(2) { 2 } else { 1 };
                 self.push(Op::Softmax { groups }, &[x]);
             }
         }

@@ -471,7 +471,7 @@ impl Pointwise {
 
 /// Coefficients of [`Pointwise::FastTanh`] above and below the line.
 pub(crate) const FAST_TANH_ABOVE: [f32; 3] = [2.455_507_5, 0.893_229_85, 0.821_226_67];
-pub(crate) const FAST_TANH_BELOW: [f32; 2] = [2.445_066_3, 0.814_642_73];
+pub(crate) const FAST_TANH_BELOW: [f32; 2] = [2.445_066_3, 0.814_642_7];
 /// Where [`Pointwise::FastTanh`] has come to rest.
 pub(crate) const FAST_TANH_LIMIT: f32 = 1e8;
 /// The error function: its series where that is short, a continued fraction of the rest elsewhere.

@@ -65,7 +65,7 @@ fn steady(build: &mut Build, constant: &Constant, like: &Signal, axis: usize) ->
     let rank = like.axes.len();
     let time = like.time_axis();
     let whole = constant.stretched.iter().any(|(at, dim)| *at == time && build.same(*dim, like.frames));
-    if constant.shape.len() != rank || (!whole && constant.shape[time] != 1) || constant.shape[time] != 1 {
+    if constant.shape.len() != rank || !whole {
         return Err(format!(
             "joins {} with a constant of shape {:?}, which changes over time or has another length",
             like.shape_text(),

@@ -359,7 +359,7 @@ fn reshape(x: &Constant, call: &Call<'_>) -> Outcome<Constant> {
         }
     }
     let others = shape.iter().flatten().try_fold(1usize, |count, &n| count.checked_mul(n)).unwrap_or(0);
-    let open = if others > 0 { x.len() / others } else { 0 };
+    let open = x.len().checked_div(others).unwrap_or(0);
     let shape: Vec<_> = shape.into_iter().map(|n| n.unwrap_or(open)).collect();
     let same_stretch = x.stretched.iter().map(|s| s.1).eq(stretched.iter().map(|s| s.1));
     if shape.iter().try_fold(1usize, |count, &n| count.checked_mul(n)) != Some(x.len()) || !same_stretch {

@@ -46,7 +46,7 @@ pub(super) fn resize(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
         }
     }
     let (up, down) = (ratio.numerator(), ratio.denominator());
-    if up < 1 || up > MOST || down > MOST {
+    if !(1..=MOST).contains(&up) || down > MOST {
         return Err(format!("scales time by {ratio}; ratios of at most {MOST} to {MOST} are read"));
     }
     let filters = (0..up).map(|phase| filter(call, phase, up, down)).collect::<Outcome<Vec<_>>>()?;
