@@ -476,6 +476,9 @@ pub(crate) const FAST_TANH_BELOW: [f32; 2] = [2.445_066_3, 0.814_642_7];
 pub(crate) const FAST_TANH_LIMIT: f32 = 1e8;
 /// The error function: its series where that is short, a continued fraction of the rest elsewhere.
 pub fn erf(x: f64) -> f64 {
+    if x == 0.0 {
+        return x;
+    }
     if x.abs() < 2.5 {
         let (mut term, mut sum) = (x, x);
         for n in 1..80 {
