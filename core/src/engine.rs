@@ -1,10 +1,18 @@
 //! Engine: runs a plan. `process` cannot fail, allocates nothing, and gives the same bits for every partition of its
 //! input: each frame of each node is a pure function of the frames it reads.
 
+mod adaptation;
+mod moments;
+
 use std::sync::Arc;
 
-use crate::kernels::Call;
+pub(crate) use adaptation::Adaptation;
+pub use adaptation::{Learned, LearnedNode, Learning, RestoreError};
+pub use moments::Moments;
+
+use crate::kernels::{Call, Kernel};
 use crate::plan::{Plan, State};
+use crate::prior::{PriorPlan, PriorPlayer};
 use crate::random::{Amounts, Randomness};
 
 /// One running stream. Cheap to make from a shared plan; may move between threads.
@@ -16,11 +24,13 @@ pub struct Engine {
     randomness: Randomness,
     amounts: Amounts,
     edits: Vec<LatentEdit>,
+    /// In the order of their steps.
+    adaptations: Vec<Adaptation>,
     recurrent_resets: u64,
 }
 
 /// What a player's hands do to the latents: `scale · z + bias`, per latent, from the next frame on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct LatentEdit {
     /// Gain of each latent; 1 leaves it.
     pub scale: Vec<f32>,
@@ -28,6 +38,8 @@ pub struct LatentEdit {
     pub bias: Vec<f32>,
     /// Whether `z` stays what it last was; gain and bias still reach it.
     pub frozen: bool,
+    /// Plays `z` in place of the model, where it is on.
+    pub prior: Option<PriorPlayer>,
     step: usize,
     frames: u64,
     before: Vec<f32>,
@@ -40,6 +52,7 @@ impl LatentEdit {
             scale: vec![1.0; latents],
             bias: vec![0.0; latents],
             frozen: false,
+            prior: None,
             step,
             frames: 0,
             before: vec![0.0; latents],
@@ -52,10 +65,11 @@ impl LatentEdit {
         (self.frames, &self.before, &self.after)
     }
 
-    /// Edits one frame. The first after a start is never held back: there is nothing to hold.
-    pub(crate) fn apply(&mut self, x: &[f32], y: &mut [f32]) {
+    /// Edits frame `frame`. The first after a start is never held back: there is nothing to hold.
+    pub(crate) fn apply(&mut self, frame: i64, x: &[f32], y: &mut [f32]) {
         if !self.frozen || self.frames == 0 {
-            self.before.copy_from_slice(x);
+            let played = self.prior.as_ref().and_then(|prior| prior.played(frame));
+            self.before.copy_from_slice(played.unwrap_or(x));
         }
         for (c, y) in y.iter_mut().enumerate() {
             *y = self.scale[c] * self.before[c] + self.bias[c];
@@ -68,6 +82,9 @@ impl LatentEdit {
         self.frames = 0;
         self.before.fill(0.0);
         self.after.fill(0.0);
+        if let Some(prior) = &mut self.prior {
+            prior.restart();
+        }
     }
 }
 
@@ -76,17 +93,37 @@ impl Engine {
     pub fn new(plan: Arc<Plan>, randomness: Randomness) -> Self {
         let edits = plan.kernels.iter().enumerate().filter(|(_, k)| k.is_latent_edit());
         let edits = edits.map(|(step, _)| LatentEdit::new(step, plan.rings[step].channels));
+        let adaptations = plan.kernels.iter().enumerate().filter_map(|(step, kernel)| match kernel {
+            Kernel::AdaIn(adain) => Some(Adaptation::new(step, plan.rings[step].channels, adain)),
+            _ => None,
+        });
         let mut engine = Self {
             state: plan.initial.clone(),
             scratch: vec![0.0; plan.scratch_len],
             randomness,
             amounts: Amounts::default(),
             edits: edits.collect(),
+            adaptations: adaptations.collect(),
             recurrent_resets: 0,
             plan,
         };
         engine.wait_for_the_signal();
         engine
+    }
+
+    /// Has `prior` play the latents at the first edit point, once it is switched on in [`LatentEdit::prior`]. At the start
+    /// of a signal.
+    ///
+    /// # Panics
+    /// When there is no edit point, or it has another number of latents.
+    pub fn add_prior(&mut self, prior: &Arc<PriorPlan>) {
+        let plan = &self.plan;
+        let edit = self.edits.first_mut().expect("an edit point");
+        let ticks = plan.timetable.ticks_per_frame(edit.step);
+        let most_waiting = plan.timetable.most_waiting(edit.step, plan.chunk * plan.step_in);
+        let prior = PriorPlayer::new(prior, ticks / plan.step_in, most_waiting as usize);
+        assert_eq!(prior.latents(), edit.bias.len(), "latents of prior and edit point");
+        edit.prior = Some(prior);
     }
 
     /// Takes the next block of input and writes the output frames that fall due, as many as [`Self::frames_out`] says;
@@ -157,7 +194,8 @@ impl Engine {
         self.plan.due(self.state.received)
     }
 
-    /// Back to the start of a signal. Latent edits stay, but nothing is held.
+    /// Back to the start of a signal. Latent edits stay, but nothing is held; what was learned stays, and so does
+    /// learning. The silence before the signal meets the statistics of the file.
     pub fn reset(&mut self) {
         self.edits.iter_mut().for_each(LatentEdit::restart);
         self.state.arena.copy_from_slice(&self.plan.initial.arena);
@@ -179,6 +217,63 @@ impl Engine {
     /// The model's edit points, one for each [`crate::graph::Op::LatentEdit`].
     pub fn latent_edits(&mut self) -> &mut [LatentEdit] {
         &mut self.edits
+    }
+
+    /// What the model's [`crate::graph::Op::AdaIn`] nodes learn, each from the next frame that it computes on. Frames
+    /// before the signal, and those with a value that is no number, are not learned.
+    pub fn set_learning(&mut self, learning: Learning) {
+        self.adaptations.iter_mut().for_each(|a| a.set_learning(learning));
+    }
+
+    /// Puts back what the file holds of the source.
+    pub fn forget_source(&mut self) {
+        self.adaptations.iter_mut().for_each(Adaptation::forget_source);
+    }
+
+    /// Puts back what the file holds of the target.
+    pub fn forget_target(&mut self) {
+        self.adaptations.iter_mut().for_each(Adaptation::forget_target);
+    }
+
+    /// Whether every node knows its source, and its target, learned or from the file; `None` for a model that cannot
+    /// learn.
+    pub fn knows(&self) -> Option<[bool; 2]> {
+        let both = |a: [bool; 2], b: [bool; 2]| [a[0] && b[0], a[1] && b[1]];
+        self.adaptations.iter().map(Adaptation::knows).reduce(both)
+    }
+
+    /// What was learned. Allocates.
+    pub fn learned(&self) -> Learned {
+        let nodes = self.adaptations.iter().map(|adaptation| {
+            let [source, target] = adaptation.learned().map(Moments::clone);
+            LearnedNode { name: self.plan.steps()[adaptation.step].name.clone(), source, target }
+        });
+        Learned { nodes: nodes.collect() }
+    }
+
+    /// What was learned of the source and of the target, node by node in the order of [`Self::learned`].
+    pub fn moments(&self) -> impl Iterator<Item = [&Moments; 2]> {
+        self.adaptations.iter().map(Adaptation::learned)
+    }
+
+    /// Takes over what was learned, from the next frame on, into the nodes of the same names; nodes that `learned` lacks
+    /// stay as they are. Does not allocate, where nothing is refused.
+    ///
+    /// # Errors
+    /// When it is none of this model's; nothing has changed then.
+    pub fn restore(&mut self, learned: &Learned) -> Result<(), RestoreError> {
+        let named = |a: &Adaptation| learned.node(&self.plan.steps()[a.step].name);
+        let matches = self.adaptations.iter().filter_map(|a| Some(a.check(named(a)?)));
+        if matches.clone().count() == 0 && !learned.nodes.is_empty() {
+            return Err(RestoreError::Strange { found: learned.nodes.len(), needed: self.adaptations.len() });
+        }
+        matches.collect::<Result<(), _>>()?;
+        for adaptation in &mut self.adaptations {
+            if let Some(node) = learned.node(&self.plan.steps()[adaptation.step].name) {
+                adaptation.restore(node);
+            }
+        }
+        Ok(())
     }
 
     /// The plan that this engine runs.
@@ -218,6 +313,9 @@ impl Engine {
         let state = &mut self.state;
         plan.rings[0].reflect(plan.rings[0].of_mut(&mut state.arena), state.received..state.received + frames);
         state.received += frames;
+        for prior in self.edits.iter_mut().filter_map(|edit| edit.prior.as_mut()) {
+            prior.advance_to(state.received);
+        }
         let end_tick = state.received * plan.step_in;
         for id in 1..plan.kernels.len() {
             let from = state.progress[id];
@@ -227,6 +325,10 @@ impl Engine {
             let to = state.progress[id];
             let slices = plan.kernels[id].slices();
             let mut edit = self.edits.iter_mut().find(|e| e.step == id);
+            let mut adaptation = match self.adaptations.binary_search_by_key(&id, |a| a.step) {
+                Ok(at) => Some(&mut self.adaptations[at]),
+                Err(_) => None,
+            };
             observe(id, true);
             // The rest of what is begun, what is whole, and what is begun anew.
             let begun = from.end..from.partial_end;
@@ -245,6 +347,7 @@ impl Engine {
                         randomness: self.randomness,
                         amounts: self.amounts,
                         edit: edit.as_deref_mut(),
+                        adaptation: adaptation.as_deref_mut(),
                     };
                     self.recurrent_resets += plan.run(id, &mut state.arena, call);
                 }

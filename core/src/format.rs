@@ -3,12 +3,16 @@
 //! The header is JSON under the metadata key `runnel`:
 //!
 //! ```text
-//! { "version": 1,
+//! { "version": 1 or 2,
 //!   "info":    { name, description, sampling_rate, latent_names, provenance: { source, sha256, converter } },
 //!   "methods": { "forward": { "latency_samples": 26568,
 //!                             "nodes": [ { "name", "op": { … weights by tensor name … }, "inputs": [ids] }, … ] },
-//!                "encode": …, "decode": … } }
+//!                "encode": …, "decode": …, "prior": … },
+//!   "prior":   { "resolution": 32 } }
 //! ```
+//!
+//! `prior` stands where the model has one. Version 2 has it, and the op `ada_in`; a file with neither is of version 1, so
+//! that older Runnels read it.
 //!
 //! Weights are F32; those that `convert --weights f16` rounded are F16, and are the same values again when loaded.
 //!
@@ -28,11 +32,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::graph::NodeId;
 use crate::model::Info;
-use crate::stream::{LatentStreams, StreamError, StreamGraph, StreamModel, StreamOp};
+use crate::stream::{LatentStreams, PriorStream, StreamError, StreamGraph, StreamModel, StreamOp};
 use crate::tensor::{Tensor, Weight};
 
-/// The version that this converter writes, and the newest it reads.
-pub const VERSION: u32 = 1;
+/// The newest version that is read. Models that version 1 can hold are written as version 1.
+pub const VERSION: u32 = 2;
 
 /// Why a `.runnel` file cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +64,13 @@ struct Header {
     version: u32,
     info: Info,
     methods: BTreeMap<Method, StreamRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prior: Option<PriorRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PriorRecord {
+    resolution: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -68,6 +79,7 @@ enum Method {
     Forward,
     Encode,
     Decode,
+    Prior,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,7 +165,10 @@ pub fn to_bytes(model: &StreamModel) -> Result<Vec<u8>, String> {
         let nodes = nodes.collect();
         methods.insert(method, StreamRecord { latency_samples: stream.latency_samples(), nodes });
     }
-    let header = Header { version: VERSION, info: model.info.clone(), methods };
+    let prior = model.prior.as_ref().map(|prior| PriorRecord { resolution: prior.resolution() });
+    let learns = streams(model).iter().any(|(_, stream)| stream.learns());
+    let version = if prior.is_some() || learns { VERSION } else { 1 };
+    let header = Header { version, info: model.info.clone(), methods, prior };
     let header = serde_json::to_string(&header).map_err(|e| e.to_string())?;
     let bytes: BTreeMap<_, _> = tensors.iter().map(|(name, weight)| (name, stored(weight))).collect();
     let views = tensors.iter().map(|(name, weight)| {
@@ -210,7 +225,19 @@ fn read<F: Read + Seek>(open: impl Fn() -> io::Result<F> + Sync, len: u64) -> Re
         (None, None) => None,
         _ => return Err("header: only one of encode and decode; convert again".into()),
     };
-    Ok(StreamModel { forward, latent, info: header.info })
+    let prior = match (streams.remove(&Method::Prior), header.prior) {
+        (Some(network), Some(PriorRecord { resolution })) => {
+            let prior = PriorStream::new(network, resolution).map_err(|e| format!("{e}; convert again"))?;
+            let reads = latent.as_ref().map_or(0, |latent| latent.decode.input().channels);
+            if prior.latents() != reads {
+                return Err(format!("prior makes {} latents, decode reads {reads}; convert again", prior.latents()));
+            }
+            Some(prior)
+        }
+        (None, None) => None,
+        _ => return Err("header: only one of the prior's method and its resolution; convert again".into()),
+    };
+    Ok(StreamModel { forward, latent, prior, info: header.info })
 }
 
 fn streams(model: &StreamModel) -> Vec<(Method, &StreamGraph)> {
@@ -218,6 +245,7 @@ fn streams(model: &StreamModel) -> Vec<(Method, &StreamGraph)> {
     if let Some(latent) = &model.latent {
         streams.extend([(Method::Encode, &latent.encode), (Method::Decode, &latent.decode)]);
     }
+    streams.extend(model.prior.as_ref().map(|prior| (Method::Prior, prior.network())));
     streams
 }
 

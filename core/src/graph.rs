@@ -5,7 +5,7 @@ mod shape;
 pub mod text;
 
 pub use op::{
-    AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Pointwise,
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Pointwise, Statistics,
 };
 pub(crate) use op::{FAST_TANH_ABOVE, FAST_TANH_BELOW, FAST_TANH_LIMIT};
 pub use op::{erf, gelu};

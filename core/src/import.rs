@@ -2,12 +2,15 @@
 //! here, at the border.
 
 pub mod archive;
+mod bytes;
 pub mod checkpoint;
 mod error;
 pub mod gin;
 mod literal;
 mod locate;
 mod magic;
+pub mod nam;
+mod npy;
 pub mod onnx;
 pub mod pickle;
 pub mod rave;
@@ -35,6 +38,8 @@ pub struct Options {
     pub sampling_rate: Option<u32>,
     /// Which axis of an ONNX model's input is time, where its shape does not say.
     pub time_axis: Option<usize>,
+    /// Which of a model's sizes to take, from 0, the smallest, to 1; the largest when absent.
+    pub size: Option<f32>,
 }
 
 /// How many latents of a variational model stay after the principal components are sorted by importance.
@@ -94,6 +99,11 @@ pub type StateDict = BTreeMap<String, Array>;
 /// When it is none of these, or damaged; the message says what was found, and the cure.
 pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
     match locate::locate(path)? {
+        Source::Nam { name, path } => nam::from_file(&name, &path, options),
+        Source::NamFolder { name, folder } => nam::from_folder(&name, &folder, options),
+        Source::Run { .. } | Source::Export { .. } | Source::Onnx { .. } if options.size.is_some() => {
+            Err(ImportError::unknown(format!("{} holds a model of one size", path.display()), "leave the size out"))
+        }
         Source::Run { name, checkpoint, config } => rave::from_run(&name, &checkpoint, &config, options),
         Source::Export { name, path } => rave::from_export(&name, &path, options),
         Source::Onnx { name, path } => onnx::open(&name, &path, options),
@@ -107,7 +117,8 @@ pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     Ok(match locate::locate(path)? {
         Source::Run { checkpoint, config, .. } => vec![checkpoint, config],
-        Source::Export { path, .. } => vec![path],
+        Source::Export { path, .. } | Source::Nam { path, .. } => vec![path],
+        Source::NamFolder { folder, .. } => vec![folder.join("weights.npy"), folder.join("config.json")],
         Source::Onnx { path, .. } => onnx::files(&path)?,
     })
 }

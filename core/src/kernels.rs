@@ -3,6 +3,7 @@
 //!
 //! An algorithm is written once over the sixteen lanes of [`vector::Simd`] and runs on the instruction set of [`isa`].
 
+mod adain;
 mod angles;
 mod conv;
 mod epilogue;
@@ -22,6 +23,7 @@ mod vector;
 
 use std::ops::Range;
 
+pub(crate) use adain::{AdaIn, Transfer};
 pub(crate) use conv::PackedConv;
 pub(crate) use epilogue::Epilogue;
 use epilogue::{Combination, combine};
@@ -30,7 +32,7 @@ pub use isa::InstructionSet;
 pub(crate) use isa::Isa;
 use spectrum::Spectrum;
 
-use crate::engine::LatentEdit;
+use crate::engine::{Adaptation, LatentEdit};
 use crate::plan::{Plan, Ring};
 use crate::random::{Amounts, Randomness};
 use crate::stream::{Part, StreamOp};
@@ -56,6 +58,8 @@ pub(crate) enum Kernel {
     Max,
     /// Anything else, as its definition says.
     Frame(StreamOp),
+    /// Adaptive instance normalisation.
+    AdaIn(AdaIn),
     /// A long short-term memory.
     Lstm(lstm::Lstm),
 }
@@ -71,6 +75,7 @@ impl Kernel {
             StreamOp::NoiseSynth(synth) => Self::Noise(noise::Noise::new(synth, isa)),
             StreamOp::Add => Self::Add,
             StreamOp::Mul => Self::Mul,
+            StreamOp::AdaIn { source, target } => Self::AdaIn(AdaIn::new(source.as_ref(), target.as_ref())),
             StreamOp::Max => Self::Max,
             other => Function::of(other).map_or_else(|| Self::Frame(other.clone()), Self::Function),
         }
@@ -84,7 +89,7 @@ impl Kernel {
             Self::Noise(noise) => noise.scratch_len(),
             Self::Lstm(lstm) => lstm.scratch_len(),
             Self::Frame(op) => frame::scratch_len(op),
-            Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul | Self::Max => 0,
+            Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul | Self::Max | Self::AdaIn(_) => 0,
         }
     }
 
@@ -118,6 +123,7 @@ impl Kernel {
             Self::Function(function) => function.weight_bytes(),
             Self::Frame(op) => op.weights().iter().map(|w| w.len() * size_of::<f32>()).sum(),
             Self::Spectrum(_) | Self::Add | Self::Mul | Self::Max => 0,
+            Self::AdaIn(adain) => adain.weight_bytes(),
         }
     }
 
@@ -152,6 +158,7 @@ pub(crate) struct Call<'a> {
     pub(crate) randomness: Randomness,
     pub(crate) amounts: Amounts,
     pub(crate) edit: Option<&'a mut LatentEdit>,
+    pub(crate) adaptation: Option<&'a mut Adaptation>,
 }
 
 impl Kernel {
@@ -165,7 +172,7 @@ impl Kernel {
         own: &mut [f32],
         call: Call<'_>,
     ) -> u64 {
-        let Call { frames, slices, scratch, randomness, amounts, edit } = call;
+        let Call { frames, slices, scratch, randomness, amounts, edit, adaptation } = call;
         let written = frames.clone();
         let all = 0..ring.channels;
         let mut resets = 0;
@@ -177,6 +184,9 @@ impl Kernel {
             }
             Self::Function(function) => {
                 function.put(isa, source(0), ring, own, frames);
+            }
+            Self::Add if (0..inputs).all(|slot| source(slot).ring.channels == ring.channels) => {
+                frame::sum(isa, inputs, source, ring, own, frames);
             }
             Self::Add | Self::Mul | Self::Max => {
                 let how = match self {
@@ -197,6 +207,7 @@ impl Kernel {
                 let draws = (randomness, amounts.temperature);
                 frame::run(op, inputs, source, ring, own, frames, scratch, draws, edit);
             }
+            Self::AdaIn(adain) => adain.run(isa, source(0), ring, own, frames, adaptation),
         }
         ring.reflect(own, written);
         resets

@@ -117,7 +117,7 @@ const MOST_BYTES: u64 = 1 << 28;
 const MOST_SLACK: u64 = 1 << 17;
 const MOST_WALK: u64 = 1 << 27;
 /// Ticks taken at once, at least.
-const CHUNK_TICKS: i64 = 32;
+const CHUNK_TICKS: i64 = 64;
 
 impl Plan {
     /// Plans `stream` for this machine with the least latency.

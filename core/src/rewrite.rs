@@ -11,7 +11,7 @@ pub use self::half::{HalfReport, half};
 
 use crate::graph::{Graph, GraphError};
 use crate::model::Model;
-use crate::stream::{LatentStreams, StreamError, StreamGraph, StreamModel};
+use crate::stream::{LatentStreams, PriorStream, StreamError, StreamGraph, StreamModel};
 
 /// Why a model cannot be rewritten.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,11 @@ pub fn rewrite(model: &Model) -> Result<StreamModel, RewriteError> {
         }
         None => None,
     };
-    let mut streams = StreamModel { forward: rewrite_graph(&model.forward)?, latent, info: model.info.clone() };
+    let prior = match &model.prior {
+        Some(prior) => Some(PriorStream::new(rewrite_graph(&prior.network)?, prior.resolution)?),
+        None => None,
+    };
+    let mut streams = StreamModel { forward: rewrite_graph(&model.forward)?, latent, prior, info: model.info.clone() };
     intern::intern(&mut streams);
     Ok(streams)
 }

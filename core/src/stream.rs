@@ -2,13 +2,17 @@
 //! signal under the same frame index, and every node knows when its frames exist and what must be kept for its readers.
 
 mod conv;
+mod multiple;
 mod offline;
 mod op;
 mod play;
+mod prior;
+mod signal_rate;
 
 pub(crate) use conv::Part;
 pub use conv::{CachedConv, ConvKind, Tap};
 pub use op::StreamOp;
+pub use prior::PriorStream;
 
 use crate::graph::{NodeId, infer_shape};
 use crate::model::Info;
@@ -22,6 +26,8 @@ pub struct StreamModel {
     pub forward: StreamGraph,
     /// The two halves of an autoencoder.
     pub latent: Option<LatentStreams>,
+    /// What its latents are likely to do next.
+    pub prior: Option<PriorStream>,
     /// Facts for people.
     pub info: Info,
 }
@@ -171,6 +177,11 @@ impl StreamGraph {
         }
         let samples = |frames: i64| (frames * self.output().timeline.step).div_euclid(self.ticks_per_sample()) as u64;
         (samples(clear[clear.len() - 1]), samples(-end[end.len() - 1]))
+    }
+
+    /// Whether it has nodes that learn a source and a target.
+    pub fn learns(&self) -> bool {
+        self.nodes.iter().any(|node| matches!(node.op, StreamOp::AdaIn { .. }))
     }
 
     /// Multiply-adds per audio sample of node `id`.

@@ -1,5 +1,6 @@
 //! The plugin in a CLAP host: state, latency, and models that come while it runs. Allocations in `process` abort here.
 
+mod odd;
 mod soak;
 
 use std::io::Cursor;
@@ -8,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use clack_extensions::latency::{HostLatency, HostLatencyImpl, PluginLatency};
 use clack_extensions::state::PluginState;
+use clack_host::events::event_types::MidiEvent;
 use clack_host::prelude::*;
+use runnel::StreamModel;
 use serde_json::Value;
 
-use crate::test_models::lookahead_stream;
+use crate::test_models::{autoencoder_stream, lookahead_stream};
 
 #[derive(Default)]
 struct Shared {
@@ -102,8 +105,14 @@ impl Rig {
 
     /// Plays an impulse at frame 100 in these blocks; the left output.
     fn impulse(&mut self, blocks: &[usize]) -> Vec<f32> {
+        self.play(blocks, &|frame| f32::from(frame == 100), &[])
+    }
+
+    /// Plays `signal`, frame by frame, in these blocks, with the MIDI messages in the first; the left output.
+    fn play(&mut self, blocks: &[usize], signal: &(dyn Fn(usize) -> f32 + Sync), midi: &[[u8; 3]]) -> Vec<f32> {
         let audio = self.audio.take().unwrap();
-        let (audio, heard) = std::thread::scope(|scope| scope.spawn(|| play_impulse(audio, blocks)).join().unwrap());
+        let play = || play(audio, blocks, signal, midi);
+        let (audio, heard) = std::thread::scope(|scope| scope.spawn(play).join().unwrap());
         self.audio = Some(audio);
         self.instance.call_on_main_thread_callback();
         heard
@@ -122,19 +131,18 @@ impl Drop for Rig {
     }
 }
 
-fn play_impulse(
+fn play(
     audio: StoppedPluginAudioProcessor<Host>,
     blocks: &[usize],
+    signal: &dyn Fn(usize) -> f32,
+    midi: &[[u8; 3]],
 ) -> (StoppedPluginAudioProcessor<Host>, Vec<f32>) {
     let mut audio = audio.start_processing().unwrap();
     let (mut input_ports, mut output_ports) = (AudioPorts::with_capacity(2, 1), AudioPorts::with_capacity(2, 1));
     let (mut heard, mut at) = (vec![], 0);
     for &frames in blocks {
-        let mut input = vec![vec![0.0f32; frames]; 2];
+        let mut input = vec![(at..at + frames).map(signal).collect::<Vec<f32>>(); 2];
         let mut output = vec![vec![9.0f32; frames]; 2];
-        if (at..at + frames).contains(&100) {
-            input.iter_mut().for_each(|channel| channel[100 - at] = 1.0);
-        }
         let inputs = input_ports.with_input_buffers([AudioPortBuffer {
             latency: 0,
             channels: AudioPortBufferType::f32_input_only(input.iter_mut().map(InputChannel::variable)),
@@ -143,8 +151,9 @@ fn play_impulse(
             latency: 0,
             channels: AudioPortBufferType::f32_output_only(output.iter_mut().map(|b| b.as_mut_slice())),
         }]);
-        let (events, mut out_events) = (InputEvents::empty(), OutputEvents::void());
-        audio.process(&inputs, &mut outputs, &events, &mut out_events, None, None).unwrap();
+        let events: Vec<_> = midi.iter().filter(|_| at == 0).map(|&message| MidiEvent::new(0, 0, message)).collect();
+        let events = InputEvents::from_buffer(&events);
+        audio.process(&inputs, &mut outputs, &events, &mut OutputEvents::void(), None, None).unwrap();
         heard.extend_from_slice(&output[0]);
         at += frames;
     }
@@ -158,9 +167,16 @@ fn json(state: &[u8]) -> Value {
 
 /// The state with other parameters and another model.
 fn with_model(state: &[u8], path: &str) -> Vec<u8> {
+    with(state, path, |params| {
+        params["mix"]["f32"] = 0.25.into();
+        params["seed"]["i32"] = 77.into();
+    })
+}
+
+/// The state with another model, and its parameters edited.
+fn with(state: &[u8], path: &str, edit: impl Fn(&mut Value)) -> Vec<u8> {
     let mut json = json(state);
-    json["params"]["mix"]["f32"] = 0.25.into();
-    json["params"]["seed"]["i32"] = 77.into();
+    edit(&mut json["params"]);
     json["fields"]["model-path"] = Value::String(serde_json::to_string(path).unwrap());
     let json = serde_json::to_vec(&json).unwrap();
     [&(json.len() as u64).to_le_bytes()[..], &json].concat()
@@ -171,8 +187,12 @@ struct ModelFile(std::path::PathBuf);
 
 impl ModelFile {
     fn new(name: &str, ahead: usize) -> Self {
+        Self::of(name, &lookahead_stream(ahead, 1, 48_000))
+    }
+
+    fn of(name: &str, model: &StreamModel) -> Self {
         let path = std::env::temp_dir().join(format!("runnel-clap-{name}-{}.runnel", std::process::id()));
-        runnel::format::save(&lookahead_stream(ahead, 1, 48_000), &path).unwrap();
+        runnel::format::save(model, &path).unwrap();
         Self(path)
     }
 
@@ -207,6 +227,51 @@ fn a_project_opens_with_its_model() {
     assert!(known["hash"].is_string(), "the contents are known from now on");
     state["fields"]["model-known"] = again["fields"]["model-known"].clone();
     assert_eq!(again, state, "the same state comes back");
+}
+
+#[test]
+fn a_project_sounds_as_it_did() {
+    let file = ModelFile::of("sounds", &autoencoder_stream(48_000));
+    let noise = |frame: usize| ((frame * 7919 % 4093) as f32 / 4093.0 - 0.5) * 0.7;
+    let mut rig = Rig::new();
+    let state = with(&rig.state(), file.path(), |params| {
+        params["seed"]["i32"] = 1234.into();
+        params["jitter"]["f32"] = 0.8.into();
+        params["latent-bias_1"]["f32"] = 0.5.into();
+        params["latent-scale_2"]["f32"] = 3.0.into();
+    });
+    rig.load(&state);
+    rig.activate();
+    let heard = rig.play(&[480; 40], &noise, &[]);
+    let saved = rig.state();
+    let sound_of = |state: &[u8], blocks: &[usize]| {
+        let mut rig = Rig::new();
+        rig.load(state);
+        rig.activate();
+        rig.play(blocks, &noise, &[])
+    };
+    assert_eq!(sound_of(&saved, &[480; 40]), heard);
+    assert_eq!(sound_of(&saved, &[1, 4096, 63, 2048, 4096, 800, 4000, 4096]), heard);
+    for (id, kind, value) in [("seed", "i32", 1235.into()), ("latent-scale_2", "f32", Value::from(2.5))] {
+        let other = with(&saved, file.path(), |params| params[id][kind] = value.clone());
+        assert_ne!(sound_of(&other, &[480; 40]), heard, "{id} is heard");
+    }
+}
+
+#[test]
+fn controllers_are_heard() {
+    let file = ModelFile::of("controllers", &autoencoder_stream(48_000));
+    let mut rig = Rig::new();
+    let state = with(&rig.state(), file.path(), |params| params["source-latent_3"]["i32"] = 1.into());
+    rig.load(&state);
+    rig.activate();
+    let sound = |rig: &mut Rig, midi: [u8; 3]| {
+        rig.restart();
+        rig.play(&[512; 8], &|_| 0.1, &[midi])
+    };
+    let still = sound(&mut rig, [0xE0, 0, 0x40]);
+    assert_eq!(sound(&mut rig, [0xE1, 0, 0x40]), still);
+    assert_ne!(sound(&mut rig, [0xE0, 0x7F, 0x7F]), still, "pitch bend moves the first latent");
 }
 
 #[test]

@@ -2,18 +2,22 @@
 
 mod browser;
 mod controls;
+mod drops;
 mod footer;
 mod fourier;
 pub mod hand;
 mod latents;
+mod learning;
 mod meters;
 mod model_bar;
 mod panel;
 mod preset_bar;
+mod prior;
 mod routing;
 mod spectrogram;
 mod theme;
 mod watch;
+pub mod window;
 
 use std::sync::Arc;
 
@@ -21,15 +25,12 @@ use egui::{Align, Align2, FontId, Layout, Rect, RichText, Ui, UiBuilder, vec2};
 use nice_plug::context::gui::GuiContext;
 use nice_plug::editor::dpi::LogicalSize;
 use nice_plug::prelude::ResizeHint;
-use nice_plug_egui::baseview::HandlerError;
-use nice_plug_egui::{
-    EguiEditor, EguiEditorState, EguiNiceSettings, Frame, NiceEguiApp, RepaintNotifier, create_egui_editor,
-};
 
 use crate::loader::{Facts, Loader, Phase, Status};
 use crate::params::{LATENTS, RunnelParams};
 use crate::telemetry::{End, Telemetry};
 use browser::{Browser, Outcome};
+use drops::{Drops, Fallen};
 use footer::Footer;
 use hand::Hand;
 use meters::Meter;
@@ -37,6 +38,7 @@ use model_bar::ModelBar;
 use preset_bar::PresetBar;
 use spectrogram::Spectrograms;
 use watch::Watch;
+use window::{Contents, Drag, PluginWindow, Repaint};
 
 const SIZE: LogicalSize<f32> = LogicalSize { width: 940.0, height: 640.0 };
 /// Hosts that are told the screen's scale only after they have asked for the size open the window at this.
@@ -48,11 +50,11 @@ pub struct EditorApp {
     params: Arc<RunnelParams>,
     loader: Arc<Loader>,
     telemetry: Arc<Telemetry>,
-    window: Arc<EguiEditorState>,
-    repaint: RepaintNotifier,
-    context: Option<GuiContext>,
+    repaint: Repaint,
+    host: Option<GuiContext>,
     watch: Option<Watch>,
     models: ModelBar,
+    drops: Drops,
     presets: PresetBar,
     parts: Parts,
 }
@@ -70,77 +72,85 @@ struct Parts {
 }
 
 /// The plugin's window, not open yet.
-pub fn editor(
-    params: Arc<RunnelParams>,
-    loader: Arc<Loader>,
-    telemetry: Arc<Telemetry>,
-) -> Option<EguiEditor<EditorApp>> {
-    let repaint = RepaintNotifier::new();
-    let notifier = repaint.clone();
-    loader.on_change(move || notifier.request_repaint());
+pub fn editor(params: Arc<RunnelParams>, loader: Arc<Loader>, telemetry: Arc<Telemetry>) -> PluginWindow<EditorApp> {
+    let repaint = Repaint::default();
+    let changed = repaint.clone();
+    loader.on_change(move || changed.request());
     let app = EditorApp::new(params, loader, telemetry, repaint.clone());
     let resize = ResizeHint::RESIZABLE.with_min_max_logical_size(Some(LEAST_SIZE), Some(MOST_SIZE));
-    let settings = EguiNiceSettings::new().with_tile("Runnel").with_resize_hint(resize);
-    create_egui_editor(app.window.clone(), repaint, settings, app)
+    PluginWindow::new("Runnel", SIZE, resize, app, repaint)
 }
 
-impl NiceEguiApp for EditorApp {
-    fn build(&mut self, egui: egui::Context, context: GuiContext, _: &mut Frame) -> Result<(), HandlerError> {
-        theme::dress(&egui);
-        self.context = Some(context);
-        self.parts = Parts::default();
-        self.watch = Some(Watch::start(self.telemetry.clone(), self.window.clone(), self.repaint.clone()));
+impl Contents for EditorApp {
+    fn opened(&mut self, context: &egui::Context, host: GuiContext) {
+        // What another window left behind belongs to it.
+        self.closed();
+        theme::dress(context);
+        self.host = Some(host);
+        self.watch = Some(Watch::start(self.telemetry.clone(), self.repaint.clone()));
         self.loader.start();
-        Ok(())
     }
 
-    fn ui(&mut self, ui: &mut Ui, _: &mut Frame) {
-        let context = self.context.clone();
-        let hand = context.as_ref().map_or_else(Hand::idle, |context| Hand::new(context.param_setter()));
-        self.show(ui, &hand);
+    fn show(&mut self, ui: &mut Ui, drag: &Drag) {
+        let host = self.host.clone();
+        let hand = host.as_ref().map_or_else(Hand::idle, |host| Hand::new(host.param_setter()));
+        self.lay_out(ui, &hand, drag);
     }
 
-    fn editor_closed(&mut self) {
-        (self.context, self.watch, self.parts) = (None, None, Parts::default());
+    fn closed(&mut self) {
+        (self.host, self.watch, self.parts) = (None, None, Parts::default());
+        self.drops = Drops::new(self.repaint.clone());
     }
 }
 
 impl EditorApp {
-    fn new(
-        params: Arc<RunnelParams>,
-        loader: Arc<Loader>,
-        telemetry: Arc<Telemetry>,
-        repaint: RepaintNotifier,
-    ) -> Self {
+    fn new(params: Arc<RunnelParams>, loader: Arc<Loader>, telemetry: Arc<Telemetry>, repaint: Repaint) -> Self {
         Self {
             models: ModelBar::new(params.clone(), loader.clone(), repaint.clone()),
+            drops: Drops::new(repaint.clone()),
             params,
             loader,
             telemetry,
-            window: EguiEditorState::from_size(SIZE, 1.0),
             repaint,
-            context: None,
+            host: None,
             watch: None,
             presets: PresetBar::default(),
             parts: Parts::default(),
         }
     }
 
-    fn show(&mut self, ui: &mut Ui, hand: &Hand) {
+    fn lay_out(&mut self, ui: &mut Ui, hand: &Hand, drag: &Drag) {
+        self.take_in(drag);
         let status = self.loader.status();
         let rate = status.playing.as_ref().and_then(|facts| facts.format).map_or(48_000.0, |f| f.sampling_rate as f32);
         self.parts.advance(ui, &self.telemetry, rate);
         let window = ui.max_rect();
         ui.painter().rect_filled(window, 0.0, theme::BACKGROUND);
-        let told = status.phase != Phase::Settled || status.note.is_some() || self.presets.said().is_some();
+        let said = self.models.said().or(self.presets.said()).is_some();
+        let told = said || status.phase != Phase::Settled || status.note.is_some();
         let notice = if told { 24.0 } else { -theme::GAP };
-        let [header, notice, middle, panel, footer] =
-            theme::rows(window.shrink(theme::GAP), [76.0, notice, 0.0, panel::HEIGHT, 20.0]);
+        let learning = learning::height(&self.params);
+        let [header, notice, learning, middle, panel, footer] =
+            theme::rows(window.shrink(theme::GAP), [76.0, notice, learning, 0.0, panel::HEIGHT, 20.0]);
         self.header(ui, header, &status, hand);
         self.notice(ui, notice, &status);
+        learning::show(ui, learning, &self.params, hand);
         self.middle(ui, middle, &status, hand, rate);
         panel::show(ui, panel, &self.params, hand);
         within(ui, footer.shrink2(vec2(4.0, 0.0)), |ui| self.parts.footer.show(ui, &status));
+        self.drops.show(ui, window);
+    }
+
+    /// Loads what was dropped on the window.
+    fn take_in(&mut self, drag: &Drag) {
+        match self.drops.follow(drag) {
+            Some(Fallen::Model(path)) => {
+                self.parts.browser = None;
+                self.models.choose(path.to_string_lossy().into_owned());
+            }
+            Some(Fallen::Refused(said)) => self.models.say(said),
+            None => {}
+        }
     }
 
     fn header(&mut self, ui: &mut Ui, rect: Rect, status: &Status, hand: &Hand) {
@@ -172,10 +182,12 @@ impl EditorApp {
             return;
         }
         ui.painter().rect_filled(rect, 4.0, theme::CARD);
-        within(ui, rect.shrink2(vec2(10.0, 0.0)), |ui| match self.presets.said() {
-            Some(said) if status.phase == Phase::Settled => {
-                ui.add(egui::Label::new(RichText::new(said).color(theme::HAND)).truncate());
-            }
+        let line = |ui: &mut Ui, said: &str, colour| {
+            ui.add(egui::Label::new(RichText::new(said).color(colour)).truncate()).on_hover_text(said);
+        };
+        within(ui, rect.shrink2(vec2(10.0, 0.0)), |ui| match (self.models.said(), self.presets.said()) {
+            (Some(said), _) => line(ui, said, theme::ALARM),
+            (None, Some(said)) if status.phase == Phase::Settled => line(ui, said, theme::HAND),
             _ => model_bar::notice(ui, status),
         });
     }
@@ -212,6 +224,9 @@ impl EditorApp {
                 let help = "Whether the input drives the decoder, or parameters, notes and controllers alone";
                 controls::choice(ui, hand, &self.params.mode, 250.0, ["", help]);
             });
+            let beside = corner.translate(vec2(-190.0, 0.0)).with_max_x(corner.left() - 8.0);
+            let has_prior = status.playing.as_ref().is_some_and(|facts| facts.has_prior);
+            within(ui, beside, |ui| prior::show(ui, &self.params, hand, has_prior));
             let area = Rect::from_min_max(inner.min + vec2(0.0, 2.0), inner.max);
             latents::show(ui, area, &self.params, hand, &self.telemetry, &names);
         });
@@ -276,6 +291,7 @@ mod tests {
     use egui::accesskit::{Action, Role};
 
     use super::*;
+    use crate::folders::TestFolder;
 
     /// A window without a host: pictures are laid out, nobody sees them.
     struct Rig {
@@ -288,7 +304,7 @@ mod tests {
         fn new() -> Self {
             let params = Arc::new(RunnelParams::default());
             let (loader, _) = Loader::new(params.clone());
-            let app = EditorApp::new(params, loader, Arc::default(), RepaintNotifier::new());
+            let app = EditorApp::new(params, loader, Arc::default(), Repaint::default());
             let context = egui::Context::default();
             theme::dress(&context);
             context.enable_accesskit();
@@ -296,6 +312,10 @@ mod tests {
         }
 
         fn picture(&mut self) -> egui::FullOutput {
+            self.picture_with(&Drag::Absent)
+        }
+
+        fn picture_with(&mut self, drag: &Drag) -> egui::FullOutput {
             self.time += 0.033;
             let size = vec2(SIZE.width, SIZE.height);
             let input = egui::RawInput {
@@ -303,9 +323,19 @@ mod tests {
                 time: Some(self.time),
                 ..Default::default()
             };
-            let mut output = self.context.clone().run_ui(input, |ui| self.app.show(ui, &Hand::idle()));
+            let mut output = self.context.clone().run_ui(input, |ui| self.app.show(ui, drag));
             output.textures_delta.clear();
             output
+        }
+
+        /// Lays out pictures until one tells `words`, as to someone who cannot see it.
+        fn tells(&mut self, drag: &Drag, words: &str) -> bool {
+            (0..2_000).any(|_| {
+                std::thread::sleep(Duration::from_millis(1));
+                let update = self.picture_with(drag).platform_output.accesskit_update.unwrap();
+                let told = |text: Option<&str>| text.is_some_and(|text| text.contains(words));
+                update.nodes.iter().any(|(_, node)| told(node.label()) || told(node.value()))
+            })
         }
 
         /// How long the window sleeps after a picture.
@@ -329,7 +359,30 @@ mod tests {
     }
 
     #[test]
-    fn whatever_takes_the_focus_has_a_name() {
+    fn a_model_dropped_on_the_window_is_chosen_and_anything_else_is_explained() {
+        let folder = TestFolder::new("editor-drop");
+        let [model, text] = ["a ä.runnel", "notes.txt"].map(|name| folder.0.join(name));
+        for file in [&model, &text] {
+            std::fs::write(file, "").unwrap();
+        }
+        let mut rig = Rig::new();
+        let path = rig.app.params.model_path.clone();
+        assert!(rig.tells(&Drag::Over(vec![text.clone()]), "Not a model: notes.txt"));
+        rig.picture_with(&Drag::Dropped(vec![text]));
+        assert!(rig.tells(&Drag::Absent, "notes.txt is not a model"));
+        assert_eq!(path.text(), "");
+        assert!(rig.tells(&Drag::Over(vec![model.clone()]), "Drop to load: a ä.runnel"));
+        rig.picture_with(&Drag::Dropped(vec![model.clone()]));
+        assert!(rig.tells(&Drag::Absent, model.to_str().unwrap()), "the field for the path shows it");
+        assert_eq!(path.text(), model.to_str().unwrap());
+        rig.picture();
+        assert_eq!(rig.app.models.said(), None, "what was said of another file is over");
+        let mut rest = || (0..300).any(|_| rig.sleep() == Duration::MAX);
+        assert!(rest());
+    }
+
+    #[test]
+    fn whatever_takes_the_focus_has_a_name_and_a_role() {
         for routing in [false, true] {
             let mut rig = Rig::new();
             rig.app.parts.shows_routing = routing;
@@ -339,10 +392,10 @@ mod tests {
             for (_, node) in &update.nodes {
                 if node.supports_action(Action::Focus) && !matches!(node.role(), Role::Window | Role::ScrollView) {
                     let by_others = !node.labelled_by().is_empty();
-                    assert!(
-                        node.label().is_some_and(|l| l.len() > 2) || by_others || node.value().is_some(),
-                        "{node:?}"
-                    );
+                    let name = node.label().unwrap_or_default();
+                    assert!(name.len() > 2 || by_others || node.value().is_some(), "{node:?}");
+                    assert_eq!(name, name.trim(), "{node:?}");
+                    assert!(!matches!(node.role(), Role::Unknown | Role::GenericContainer), "{node:?}");
                     named += 1;
                 }
             }

@@ -1,7 +1,7 @@
 //! What a player's hands ask of the model, looked at on a grid of the model's own time: so the same movements give the
 //! same bits, however the host cuts its blocks.
 
-use runnel::{Amounts, Engine, Randomness};
+use runnel::{Amounts, Engine, Learning, Randomness};
 
 use crate::params::LATENTS;
 
@@ -13,6 +13,8 @@ const SMOOTHING_SECONDS: f32 = 0.02;
 const WALK_SECONDS: f64 = 0.8;
 /// Names the random walk among the random parts.
 const WALK_KEY: u32 = 0x7761_6c6b;
+/// Looks after which what is being learned is noted again.
+const LOOKS_PER_NOTE: u64 = 256;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -25,6 +27,10 @@ pub struct Hands {
     pub frozen: bool,
     /// How far the random walk carries the latents.
     pub jitter: f32,
+    /// Whether the model's prior plays the latents, where there is one at play.
+    pub prior: bool,
+    /// What its logits are divided by.
+    pub prior_temperature: f32,
     /// What the random parts are drawn from; they are silent where not `noisy`.
     pub seed: u64,
     /// Whether the random parts sound.
@@ -33,6 +39,12 @@ pub struct Hands {
     pub wide_noise: bool,
     /// Gains of the random parts.
     pub amounts: Amounts,
+    /// What the model learns.
+    pub learning: Learning,
+    /// The source is forgotten when this turns on.
+    pub forgets_source: bool,
+    /// The target is forgotten when this turns on.
+    pub forgets_target: bool,
 }
 
 impl Default for Hands {
@@ -43,10 +55,15 @@ impl Default for Hands {
             scale: [1.0; LATENTS],
             frozen: false,
             jitter: 0.0,
+            prior: false,
+            prior_temperature: 1.0,
             seed: 0,
             noisy: false,
             wide_noise: false,
             amounts: Amounts::default(),
+            learning: Learning::Off,
+            forgets_source: false,
+            forgets_target: false,
         }
     }
 }
@@ -75,8 +92,14 @@ impl Follower {
         (self.reached, self.looks) = (None, 0);
     }
 
-    /// One look: moves towards what is asked for, and passes it on.
-    pub fn look(&mut self, asked: &Hands, engines: &mut [Engine]) {
+    /// Whether the engines were to learn at the last look.
+    pub fn learns(&self) -> bool {
+        self.reached.is_some_and(|reached| reached.learning != Learning::Off)
+    }
+
+    /// One look: moves towards what is asked for, and passes it on. Whether what the engines have learned is to be noted:
+    /// now and then, when they stop, and when they forget.
+    pub fn look(&mut self, asked: &Hands, engines: &mut [Engine]) -> bool {
         let pace = self.pace;
         let toward = |from: f32, to: f32| {
             let next = from + pace * (to - from);
@@ -96,6 +119,12 @@ impl Follower {
         };
         self.reached = Some(reached);
         let seconds = self.looks as f64 * self.seconds_per_look;
+        let forgets_source = asked.forgets_source && !from.forgets_source;
+        let forgets_target = asked.forgets_target && !from.forgets_target;
+        let noted = forgets_source
+            || forgets_target
+            || from.learning != asked.learning
+            || asked.learning != Learning::Off && self.looks.is_multiple_of(LOOKS_PER_NOTE);
         self.looks += 1;
         for (number, engine) in engines.iter_mut().enumerate() {
             let side = if reached.wide_noise { (number as u64) << 32 } else { 0 };
@@ -103,14 +132,27 @@ impl Follower {
                 if reached.noisy { Randomness::Seeded(reached.seed ^ side) } else { Randomness::Deterministic };
             engine.set_randomness(randomness);
             engine.set_amounts(reached.amounts);
+            engine.set_learning(reached.learning);
+            if forgets_source {
+                engine.forget_source();
+            }
+            if forgets_target {
+                engine.forget_target();
+            }
             for edit in engine.latent_edits() {
                 edit.frozen = reached.frozen;
+                if let Some(prior) = &mut edit.prior {
+                    // Both sides play the same course; only their noise may differ.
+                    prior.randomness = Randomness::Seeded(reached.seed);
+                    (prior.on, prior.temperature) = (reached.prior, reached.prior_temperature);
+                }
                 for (i, (bias, scale)) in edit.bias.iter_mut().zip(&mut edit.scale).enumerate().take(LATENTS) {
                     let walk = if reached.jitter > 0.0 { reached.jitter * walk(reached.seed, i, seconds) } else { 0.0 };
                     (*bias, *scale) = (reached.bias[i] + walk, reached.scale[i]);
                 }
             }
         }
+        noted
     }
 }
 
@@ -140,7 +182,8 @@ mod tests {
         let mut follower = Follower::new(48_000);
         follower.look(&Hands::default(), &mut []);
         let asked = Hands { bias: [1.5; LATENTS], ..Hands::default() };
-        (0..1000).for_each(|_| follower.look(&asked, &mut []));
+        let noted = (0..1000).any(|_| follower.look(&asked, &mut []));
+        assert!(!noted, "nothing is learned");
         assert_eq!(follower.reached.unwrap(), asked);
     }
 }

@@ -6,7 +6,8 @@
 //! 2. Loading a state neither activates nor resets the plugin. Cure: [`ModelPath`] counts its changes, and both
 //!    activation and the loader's thread look at the count.
 //! 3. A CLAP plugin may change its latency only inside an activation. Cure: [`tell_latency`].
-//! 4. Files dropped on the editor never arrive: its window layer ignores them. Cure: a field for the path and a list of files.
+//! 4. Files dropped on the editor never arrive: the framework's window ignores them. Cure: a window of our own,
+//!    `editor/window.rs`.
 //!
 //! Denormals are taken care of by halves: results are flushed, operands are not. The audio path lets none in.
 

@@ -5,9 +5,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use runnel::timing::Rate;
-use runnel::{Engine, Info, Plan, PlanOptions, Randomness, StreamGraph, StreamModel};
+use runnel::{Engine, Info, Plan, PlanOptions, PriorPlan, Randomness, StreamGraph, StreamModel};
 
 use crate::hands::{Follower, GRID, Hands};
+use crate::memory::Memory;
+use crate::model_file::Contents;
+use crate::notebook::Notebook;
 use crate::params::{Channels, Latency, Mode};
 use crate::resample::{Filter, Resampler, Start};
 use crate::telemetry::Telemetry;
@@ -36,11 +39,18 @@ pub struct LoadedModel {
     /// Facts for people.
     pub info: Info,
     plan: Arc<Plan>,
+    /// Where the latents are played, and the model has one.
+    prior: Option<Arc<PriorPlan>>,
     latency_samples: i64,
     /// How far back the output remembers the input; `None` without end.
     past_samples: Option<u64>,
     inputs: usize,
     outputs: usize,
+    memory: Memory,
+    /// Hash of its file's contents.
+    hash: String,
+    /// What can run at multiples of the model's rate.
+    finer: Option<StreamGraph>,
 }
 
 impl LoadedModel {
@@ -78,10 +88,47 @@ impl LoadedModel {
         }
         let options = PlanOptions { slack_samples: slack_samples(&forward, latency), ..PlanOptions::default() };
         let plan = Plan::with(&forward, &options).map_err(|e| e.to_string())?;
+        let prior = match (&model.prior, mode) {
+            (Some(prior), Mode::Play) => {
+                Some(PriorPlan::new(prior, &PlanOptions::default()).map_err(|e| e.to_string())?)
+            }
+            _ => None,
+        };
         let latency_samples = plan.latency_samples() as i64;
         // A player's hands sound without end.
         let past_samples = if mode == Mode::Play { None } else { forward.receptive_field_samples().0 };
-        Ok(Self { info, plan, latency_samples, past_samples, inputs, outputs })
+        let (memory, hash) = (Memory::default(), String::new());
+        let finer = matches!(forward.at_multiple_of_rate(2), Some(Ok(_))).then(|| forward.into_owned());
+        Ok(Self { info, plan, prior, latency_samples, past_samples, inputs, outputs, memory, hash, finer })
+    }
+
+    /// The same, of a file with these contents: what its engines learn is kept in `memory`, and found there.
+    pub fn remembering(self, memory: Memory, contents: &Contents) -> Self {
+        Self { memory, hash: contents.hash.clone(), ..self }
+    }
+
+    /// Whether it needs no resampling at multiples of its rate.
+    pub fn runs_at_multiples(&self) -> bool {
+        self.finer.is_some()
+    }
+
+    /// The same model in the host's own time, where the host's rate is a multiple of the model's.
+    fn at_rate(&self, rate: u32) -> Option<Self> {
+        let own = self.info.sampling_rate;
+        let multiple = (rate > own && rate.is_multiple_of(own)).then_some(rate / own)?;
+        let finer = self.finer.as_ref()?.at_multiple_of_rate(multiple as usize)?.ok()?;
+        let plan = Plan::new(&finer).ok()?;
+        Some(Self {
+            info: Info { sampling_rate: rate, ..self.info.clone() },
+            latency_samples: plan.latency_samples() as i64,
+            past_samples: finer.receptive_field_samples().0,
+            plan,
+            finer: None,
+            prior: self.prior.clone(),
+            memory: self.memory.clone(),
+            hash: self.hash.clone(),
+            ..*self
+        })
     }
 }
 
@@ -105,6 +152,7 @@ fn slack_samples(stream: &StreamGraph, latency: Latency) -> u64 {
 #[derive(Debug)]
 pub struct HostedModel {
     engines: Vec<Engine>,
+    notebook: Option<Arc<Notebook>>,
     follower: Follower,
     /// Model frames since the last look at the player's hands.
     since_look: usize,
@@ -135,9 +183,17 @@ struct Rates {
 impl HostedModel {
     /// Engines of `model` for a host of this format, at the start of a signal.
     pub fn new(model: &LoadedModel, format: Format, channels: Channels) -> Self {
+        let finer = model.at_rate(format.sampling_rate);
+        let model = finer.as_ref().unwrap_or(model);
         let twice = model.inputs == 1 && model.outputs == 1 && channels == Channels::Stereo;
         let count = if twice { format.inputs } else { 1 };
-        let engines = (0..count).map(|_| Engine::new(model.plan.clone(), Randomness::Deterministic)).collect();
+        let engine = |_| {
+            let mut engine = Engine::new(model.plan.clone(), Randomness::Deterministic);
+            model.prior.iter().for_each(|prior| engine.add_prior(prior));
+            engine
+        };
+        let mut engines: Vec<_> = (0..count).map(engine).collect();
+        let notebook = model.memory.take_over(&model.hash, &mut engines);
         let (inputs, outputs) = (count * model.inputs, count * model.outputs);
         let rates = (model.info.sampling_rate != format.sampling_rate)
             .then(|| Rates::new(model, format.sampling_rate, inputs, outputs));
@@ -149,6 +205,7 @@ impl HostedModel {
         let past_samples = model.past_samples.map(|p| (p as f64 * host_samples_per_sample).ceil() as u32);
         Self {
             engines,
+            notebook,
             follower: Follower::new(model.info.sampling_rate),
             since_look: 0,
             told_latents: 0,
@@ -172,8 +229,11 @@ impl HostedModel {
         self.tail_samples
     }
 
-    /// Back to the start of a signal.
+    /// Back to the start of a signal. What was learned stays.
     pub fn reset(&mut self) {
+        if let Some(notebook) = self.notebook.as_ref().filter(|_| self.follower.learns()) {
+            notebook.write(&self.engines);
+        }
         self.engines.iter_mut().for_each(Engine::reset);
         self.follower.reset();
         (self.since_look, self.told_latents) = (0, 0);
@@ -202,6 +262,7 @@ impl HostedModel {
         }
         let mut band = Band {
             engines: &mut self.engines,
+            notebook: self.notebook.as_deref(),
             inputs: self.inputs,
             outputs: self.outputs,
             follower: &mut self.follower,
@@ -263,6 +324,7 @@ impl Rates {
 /// The engines at work, with the player's hands on them.
 struct Band<'a> {
     engines: &'a mut [Engine],
+    notebook: Option<&'a Notebook>,
     inputs: usize,
     outputs: usize,
     follower: &'a mut Follower,
@@ -278,7 +340,13 @@ impl Band<'_> {
         let mut at = 0;
         while at < frames {
             if *self.since_look == 0 {
-                self.follower.look(self.hands, self.engines);
+                let noted = self.follower.look(self.hands, self.engines);
+                if let Some(notebook) = self.notebook {
+                    notebook.look(self.engines);
+                    if noted {
+                        notebook.write(self.engines);
+                    }
+                }
             }
             let end = frames.min(at + GRID - *self.since_look);
             self.run(received, made, at..end);

@@ -20,7 +20,9 @@ pub mod hosted;
 pub mod interleaved;
 pub mod library;
 pub mod loader;
+pub mod memory;
 pub mod model_file;
+pub mod notebook;
 pub mod notes;
 pub mod params;
 #[cfg(feature = "editor")]
@@ -44,8 +46,10 @@ use notes::Notes;
 use params::RunnelParams;
 use telemetry::Telemetry;
 
-/// The plugin as the framework sees it.
-pub struct Runnel {
+/// The plugin as the framework sees it. With `CONTROLLERS`, MIDI controllers, pitch bend and channel pressure move latents
+/// as notes and note expressions do; they cost a VST3 plugin 2 080 parameters more, which some hosts take minutes to
+/// list, and a CLAP plugin nothing.
+pub struct Runnel<const CONTROLLERS: bool> {
     params: Arc<RunnelParams>,
     loader: Arc<Loader>,
     telemetry: Arc<Telemetry>,
@@ -60,7 +64,7 @@ pub struct Runnel {
     output_gain: Vec<f32>,
 }
 
-impl Default for Runnel {
+impl<const CONTROLLERS: bool> Default for Runnel<CONTROLLERS> {
     fn default() -> Self {
         let params = Arc::new(RunnelParams::default());
         let (loader, exchange) = Loader::new(params.clone());
@@ -81,24 +85,23 @@ impl Default for Runnel {
     }
 }
 
-impl Drop for Runnel {
+impl<const CONTROLLERS: bool> Drop for Runnel<CONTROLLERS> {
     fn drop(&mut self) {
         self.loader.stop();
     }
 }
 
-impl Plugin for Runnel {
+impl<const CONTROLLERS: bool> Plugin for Runnel<CONTROLLERS> {
     const NAME: &'static str = "Runnel";
     const VENDOR: &'static str = "Runnel";
     const URL: &'static str = "";
     const EMAIL: &'static str = "";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    // Controllers cost a VST3 plugin 2 080 parameters more, which some hosts take minutes to list.
-    const MIDI_INPUT: MidiConfig = if cfg!(feature = "midi-cc") { MidiConfig::MidiCCs } else { MidiConfig::Basic };
+    const MIDI_INPUT: MidiConfig = if CONTROLLERS { MidiConfig::MidiCCs } else { MidiConfig::Basic };
     const AUDIO_IO_LAYOUTS: &'static [AudioIOLayout] = &[layout(2, 2), layout(1, 1), layout(1, 2)];
 
     #[cfg(feature = "editor")]
-    type Editor = nice_plug_egui::EguiEditor<editor::EditorApp>;
+    type Editor = editor::window::PluginWindow<editor::EditorApp>;
     #[cfg(not(feature = "editor"))]
     type Editor = ();
     type SysExMessage = ();
@@ -110,7 +113,7 @@ impl Plugin for Runnel {
 
     #[cfg(feature = "editor")]
     fn editor(&mut self, _: AsyncExecutor<Self>) -> Option<Self::Editor> {
-        editor::editor(self.params.clone(), self.loader.clone(), self.telemetry.clone())
+        Some(editor::editor(self.params.clone(), self.loader.clone(), self.telemetry.clone()))
     }
 
     fn activate(
@@ -194,7 +197,7 @@ impl Plugin for Runnel {
     }
 }
 
-impl ClapPlugin for Runnel {
+impl ClapPlugin for Runnel<true> {
     const CLAP_ID: &'static str = "org.runnel.runnel";
     const CLAP_DESCRIPTION: Option<&'static str> = Some("Plays trained convolutional audio models as exact streams");
     const CLAP_MANUAL_URL: Option<&'static str> = None;
@@ -203,7 +206,7 @@ impl ClapPlugin for Runnel {
         &[ClapFeature::AudioEffect, ClapFeature::Stereo, ClapFeature::Mono, ClapFeature::Custom("runnel:neural")];
 }
 
-impl Vst3Plugin for Runnel {
+impl Vst3Plugin for Runnel<{ cfg!(feature = "midi-cc") }> {
     const VST3_CLASS_ID: [u8; 16] = *b"RunnelModelPlay1";
     const VST3_SUBCATEGORIES: &'static [Vst3SubCategory] = &[Vst3SubCategory::Fx, Vst3SubCategory::Stereo];
 }
@@ -216,5 +219,5 @@ const fn layout(inputs: u32, outputs: u32) -> AudioIOLayout {
     }
 }
 
-nice_export_clap!(Runnel);
-nice_export_vst3!(Runnel);
+nice_export_clap!(Runnel<true>);
+nice_export_vst3!(Runnel<{ cfg!(feature = "midi-cc") }>);

@@ -26,7 +26,7 @@ struct Recent {
 /// Most bytes of the list, and entries of a folder, that are looked at.
 const MOST_BYTES: u64 = 1 << 20;
 const MOST_ENTRIES: usize = 10_000;
-const EXTENSIONS: [&str; 4] = ["runnel", "ts", "ckpt", "onnx"];
+const EXTENSIONS: [&str; 5] = ["runnel", "ts", "ckpt", "nam", "onnx"];
 
 impl Library {
     /// The library of one user.
@@ -104,13 +104,28 @@ pub fn models(folder: &Path) -> Vec<PathBuf> {
     models
 }
 
+/// The model that files and folders stand for: the first of them that is one, or that has some, whose first it is then.
+pub fn first_model(paths: &[PathBuf]) -> Option<PathBuf> {
+    paths.iter().find_map(|path| {
+        if path.is_dir() && !is_model(path) {
+            models(path).into_iter().next()
+        } else {
+            (path.is_dir() || is_named_as_model(path)).then(|| path.clone())
+        }
+    })
+}
+
 /// Whether a file of this name may be a model.
 pub fn is_named_as_model(path: &Path) -> bool {
     path.extension().is_some_and(|end| EXTENSIONS.iter().any(|e| end.eq_ignore_ascii_case(e)))
 }
 
 fn is_model(path: &Path) -> bool {
-    if path.is_dir() { path.join("config.gin").is_file() } else { is_named_as_model(path) && path.is_file() }
+    if path.is_dir() {
+        ["config.gin", "weights.npy"].iter().any(|name| path.join(name).is_file())
+    } else {
+        is_named_as_model(path) && path.is_file()
+    }
 }
 
 /// Order of names in which numbers count as numbers and case does not; names that differ are never equal.

@@ -66,8 +66,8 @@ struct Shelf {
     model_serial: u64,
     /// Counts stages.
     stage_serial: u64,
-    /// The model and setup of the newest stage.
-    handed: Option<(u64, Setup)>,
+    /// The model and setup of the newest stage, and the generation of what its model had learned.
+    handed: Option<(u64, Setup, u64)>,
 }
 
 struct Queues {
@@ -177,7 +177,8 @@ impl Loader {
         let warming = |serial, setup, model: Option<&LoadedModel>| {
             Stage::warming(serial, setup, model, move || params.hands(&Notes::default()))
         };
-        (shelf.handed != Some((shelf.model_serial, setup))).then(|| self.make_stage(&mut shelf, setup, warming))
+        let wanted = (shelf.model_serial, setup, self.params.memory.generation());
+        (shelf.handed != Some(wanted)).then(|| self.make_stage(&mut shelf, setup, warming))
     }
 
     /// How a stage plays its model, by the parameters.
@@ -193,12 +194,15 @@ impl Loader {
         new: impl FnOnce(u64, Setup, Option<&LoadedModel>) -> Stage,
     ) -> Box<Stage> {
         shelf.stage_serial += 1;
-        shelf.handed = Some((shelf.model_serial, setup));
+        shelf.handed = Some((shelf.model_serial, setup, self.params.memory.generation()));
         let format = setup.format;
         let stage = Box::new(new(shelf.stage_serial, setup, shelf.model.as_deref()));
         self.tell(|status| {
             if let Some(facts) = &mut status.playing {
                 (facts.format, facts.latency_samples) = (Some(format), stage.latency_samples());
+            }
+            if let Some(complaint) = self.params.memory.complaint() {
+                status.note = Some(complaint);
             }
         });
         shelf.marker = None;

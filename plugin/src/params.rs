@@ -1,10 +1,11 @@
 //! The plugin's parameters and what else the host keeps for it. Ids never change: projects are saved with them.
 
 use nice_plug::prelude::*;
-use runnel::Amounts;
+use runnel::{Amounts, Learning};
 
 use crate::hands::Hands;
 use crate::host::{ModelKnown, ModelPath};
+use crate::memory::Memory;
 use crate::notes::Notes;
 
 /// Latent channels that have parameters, whatever the model has; those beyond the model's are inert.
@@ -70,12 +71,33 @@ pub struct RunnelParams {
     /// How far a smooth random walk carries the latents.
     #[id = "jitter"]
     pub jitter: FloatParam,
+    /// Whether the model's prior plays the latents, where it has one and they are played.
+    #[id = "prior"]
+    pub prior: BoolParam,
+    /// What the prior's logits are divided by.
+    #[id = "prior-temperature"]
+    pub prior_temperature: FloatParam,
     /// What is done to each latent.
     #[nested(array, group = "Latents")]
     pub latents: [LatentParams; LATENTS],
     /// Which latents notes and controllers move, in the order of [`Source::ALL`].
     #[nested(array, group = "Notes and controllers")]
     pub sources: [SourceParams; Source::ALL.len()],
+    /// What the model has learned.
+    #[persist = "learned"]
+    pub memory: Memory,
+    /// Whether the model learns its source from what it hears.
+    #[id = "learn-source"]
+    pub learn_source: BoolParam,
+    /// Whether the model learns its target from what it hears; it does not learn its source then.
+    #[id = "learn-target"]
+    pub learn_target: BoolParam,
+    /// The source is forgotten when this turns on.
+    #[id = "reset-source"]
+    pub reset_source: BoolParam,
+    /// The target is forgotten when this turns on.
+    #[id = "reset-target"]
+    pub reset_target: BoolParam,
 }
 
 /// What is done to one latent: `scale · z + bias`.
@@ -208,11 +230,21 @@ impl Default for RunnelParams {
             gate: BoolParam::new("Gate", false),
             freeze: BoolParam::new("Freeze", false),
             jitter: percent("Jitter", 0.0, 1.0),
+            prior: BoolParam::new("Prior", false),
+            prior_temperature: FloatParam::new("Prior temperature", 1.0, PRIOR_TEMPERATURE).with_step_size(0.01),
             latents: std::array::from_fn(LatentParams::new),
             sources: Source::ALL.map(SourceParams::new),
+            memory: Memory::default(),
+            learn_source: BoolParam::new("Learn source", false),
+            learn_target: BoolParam::new("Learn target", false),
+            reset_source: BoolParam::new("Reset source", false),
+            reset_target: BoolParam::new("Reset target", false),
         }
     }
 }
+
+/// Finer where more happens: half of the way is 1.25.
+const PRIOR_TEMPERATURE: FloatRange = FloatRange::Skewed { min: 0.0, max: 5.0, factor: 0.5 };
 
 impl LatentParams {
     fn new(index: usize) -> Self {
@@ -249,10 +281,19 @@ impl RunnelParams {
             scale: std::array::from_fn(|i| self.latents[i].scale.value()),
             frozen: self.freeze.value(),
             jitter: self.jitter.value(),
+            prior: self.prior.value(),
+            prior_temperature: self.prior_temperature.value(),
             seed: self.seed.value() as u64,
             noisy: self.noise.value(),
             wide_noise: self.wide_noise.value(),
             amounts: Amounts { temperature: self.temperature.value(), noise: self.noise_amount.value() },
+            learning: match (self.learn_source.value(), self.learn_target.value()) {
+                (_, true) => Learning::Target,
+                (true, false) => Learning::Source,
+                (false, false) => Learning::Off,
+            },
+            forgets_source: self.reset_source.value(),
+            forgets_target: self.reset_target.value(),
         }
     }
 }
@@ -313,10 +354,14 @@ mod tests {
             "gate",
             "freeze",
             "jitter",
+            "prior",
+            "prior-temperature",
         ];
         let latents = (1..=LATENTS).flat_map(|n| [format!("latent-bias_{n}"), format!("latent-scale_{n}")]);
         let sources = (1..=6).flat_map(|n| [format!("source-latent_{n}"), format!("source-depth_{n}")]);
-        let expected: Vec<String> = own.map(String::from).into_iter().chain(latents).chain(sources).collect();
+        let learning = ["learn-source", "learn-target", "reset-source", "reset-target"].map(String::from);
+        let own = own.map(String::from).into_iter();
+        let expected: Vec<String> = own.chain(latents).chain(sources).chain(learning).collect();
         assert_eq!(ids, expected);
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use runnel::graph::{Conv1d, ConvTranspose1d, Op};
+use runnel::graph::{Conv1d, ConvTranspose1d, Op, Pointwise};
 use runnel::model::Provenance;
-use runnel::stream::LatentStreams;
+use runnel::stream::{LatentStreams, PriorStream};
 use runnel::{Graph, Info, StreamModel, Tensor};
 
 use crate::hosted::LoadedModel;
@@ -34,9 +34,10 @@ pub(crate) fn lookahead_stream(ahead: usize, channels: usize, sampling_rate: u32
         description: format!("{channels} channels, {sampling_rate} Hz"),
         sampling_rate,
         latent_names: vec![],
+        levels: runnel::Levels::default(),
         provenance,
     };
-    StreamModel { forward: runnel::rewrite::rewrite_graph(&graph).unwrap(), latent: None, info }
+    StreamModel { forward: runnel::rewrite::rewrite_graph(&graph).unwrap(), latent: None, prior: None, info }
 }
 
 /// Two latents every 64 samples, and back.
@@ -59,5 +60,42 @@ pub(crate) fn autoencoder_stream(sampling_rate: u32) -> StreamModel {
     model.info.latent_names = vec!["first".into(), "second".into()];
     model.forward = stream(1, &[down.clone(), ("latents", Op::LatentEdit), up.clone()]);
     model.latent = Some(LatentStreams { encode: stream(1, &[down]), decode: stream(2, &[up]) });
+    model
+}
+
+/// As [`autoencoder_stream`], with a prior: each latent one of four indices, after the two frames before.
+pub(crate) fn autoencoder_with_prior(sampling_rate: u32) -> StreamModel {
+    let values = |len: usize| (0..len).map(|i| ((i * 29 % 23) as f32 - 11.0) / 6.0).collect::<Vec<f32>>();
+    let conv = Conv1d {
+        weight: Arc::new(Tensor::new([8, 8, 2], values(128))),
+        bias: None,
+        stride: 1,
+        dilation: 1,
+        left_padding: 1,
+        groups: 1,
+    };
+    let mut graph = Graph::new(8);
+    graph.push("prior", Op::Conv1d(conv), &[0]).unwrap();
+    let network = runnel::rewrite::rewrite_graph(&graph).unwrap();
+    let mut model = autoencoder_stream(sampling_rate);
+    model.prior = Some(PriorStream::new(network, 4).unwrap());
+    model
+}
+
+/// Two channels that learn, every second sample, between two convolutions.
+pub(crate) fn learner_stream(sampling_rate: u32) -> StreamModel {
+    let weight = |shape: [usize; 3]| {
+        let len = shape.iter().product::<usize>();
+        Arc::new(Tensor::new(shape, (0..len).map(|i| ((i * 37 % 19) as f32 - 9.0) / 12.0).collect()))
+    };
+    let down = Conv1d { weight: weight([2, 1, 5]), bias: None, stride: 2, dilation: 1, left_padding: 2, groups: 1 };
+    let up = ConvTranspose1d { weight: weight([2, 1, 4]), bias: None, stride: 2, left_trim: 1, groups: 1 };
+    let mut graph = Graph::new(1);
+    graph.push("down", Op::Conv1d(down), &[0]).unwrap();
+    graph.push("adain", Op::AdaIn { source: None, target: None }, &[1]).unwrap();
+    graph.push("bent", Op::Pointwise(Pointwise::Tanh), &[2]).unwrap();
+    graph.push("up", Op::ConvTranspose1d(up), &[3]).unwrap();
+    let mut model = lookahead_stream(0, 1, sampling_rate);
+    model.forward = runnel::rewrite::rewrite_graph(&graph).unwrap();
     model
 }

@@ -3,19 +3,25 @@
 export and as a streaming export, with the reference's output for a recorded input.
 
     pip install acids-rave==2.3.1        (Python 3.11, torch 2.5.1, scipy 1.10, numpy < 2, nn-tilde 1.5.6)
-    tests/golden/make_rave.py tests/golden/rave
+    tests/golden/make_rave.py tests/golden/rave [NAME...]
 
 Exports are stripped of the program that torch writes into them: of the code, only the lines that declare constants stay,
 which are the only ones the importer reads. Every random number of the reference is replaced: posterior and refill by
 zero, the synthesiser's noise by a recorded one.
+
+A model with a prior also records, for a network fed with nothing before its first frame: `prior_indices`, drawn, and the
+`prior_logits` of their one-hot frames; `prior_argmax`, what follows the frame of zero latents when the likeliest index is
+always taken, and `prior_latents`, what those indices decode to from the middle of each step.
 """
 import os
 import re
 import shutil
 import sys
+import tempfile
 import zipfile
 
 OUT = os.path.abspath(sys.argv[1])
+NAMES = sys.argv[2:]
 sys.argv = sys.argv[:1]
 
 import cached_conv as cc
@@ -24,6 +30,7 @@ import rave
 import rave.dataset
 import torch
 from absl import flags
+from rave.prior.model import VariationalPrior
 from safetensors.torch import save_file
 from scripts import export
 
@@ -40,7 +47,14 @@ MODELS = {
     "discrete": (["discrete", "causal"], 1,
                  SMALL + ["RATIOS = [2, 2]", "DILATIONS = [[1], [1, 2]]", "NOISE_AUGMENTATION = 2",
                           "NUM_QUANTIZERS = 2", "CODEBOOK_SIZE = 8"]),
+    # Exported with a prior over 4 of 8 latents.
+    "prior": (["v2"], 1, ["N_BAND = 4", "CAPACITY = 2", "LATENT_SIZE = 8", "RATIOS = [2, 4]", "DILATIONS = [[1], [1]]"]),
 }
+PRIORS = {
+    "prior": ["resolution = 8", "res_size = 8", "skp_size = 12", "kernel_size = 3", "cycle_size = 2", "n_layers = 3",
+              "latent_size = 4"],
+}
+PRIOR_FRAMES = 48
 
 
 def build(configs, channels, overrides):
@@ -128,6 +142,56 @@ def reference(model, x, kept, generator):
     return {"x": x[0], "z": z[0], "y": y[0], **noise}
 
 
+def make_prior(model, bindings, generator, run):
+    """A seeded prior of `model`, saved as a run of its own in the folder `run`."""
+    gin.clear_config()
+    gin.parse_config([f"VariationalPrior.{binding}" for binding in bindings])
+    prior = VariationalPrior(pretrained_vae=model, n_channels=model.n_channels).eval()
+
+    def rescale(module, _, output):
+        module.bias.data.copy_(0.3 * torch.randn(module.bias.shape, generator=generator))
+        gain = 4 if module is prior.post_net[2] else 1.5
+        factor = gain / (output.std() + 1e-9)
+        module.weight.data.mul_(factor)
+        return output * factor
+
+    hooks = [m.register_forward_hook(rescale) for part in (prior.pre_net, prior.residuals, prior.post_net)
+             for m in part.modules() if isinstance(m, torch.nn.Conv1d)]
+    prior(one_hot(prior, torch.randint(prior.quantized_normal.resolution, (1, prior.latent_size, 256),
+                                       generator=generator)))
+    for hook in hooks:
+        hook.remove()
+    os.makedirs(os.path.join(run, "version_0", "checkpoints"))
+    with open(os.path.join(run, "config.gin"), "w") as file:
+        file.write(gin.operative_config_str())
+    torch.save({"state_dict": prior.state_dict()}, os.path.join(run, "version_0", "checkpoints", "best.ckpt"))
+    return prior
+
+
+def one_hot(prior, indices):
+    return prior.quantized_normal.to_stack_one_hot(indices)
+
+
+def prior_reference(prior, generator):
+    """What the network makes of drawn frames, and what it makes of its own likeliest."""
+    resolution, latents = prior.quantized_normal.resolution, prior.latent_size
+    nothing = torch.zeros(1, resolution * latents, 64)         # more than the receptive field
+    indices = torch.randint(resolution, (1, latents, PRIOR_FRAMES), generator=generator)
+    logits = prior(torch.cat([nothing, one_hot(prior, indices)], -1))[..., nothing.shape[-1]:]
+    frames = torch.cat([nothing, prior.quantized_normal.encode(torch.zeros(1, latents, 1))], -1)
+    for _ in range(PRIOR_FRAMES):
+        likeliest = prior.post_process_prediction(prior(frames)[..., -1:], argmax=True)
+        frames = torch.cat([frames, likeliest], -1)
+    frames = frames[..., nothing.shape[-1] + 1:]
+    random, torch.rand_like = torch.rand_like, lambda like: torch.full_like(like, 0.5)
+    decoded = prior.quantized_normal.decode(frames)
+    torch.rand_like = random
+    decoded = torch.cat([torch.zeros(1, latents, latents - 1), decoded], -1)
+    argmax = frames[0].T.reshape(PRIOR_FRAMES, latents, resolution).argmax(-1).T
+    return {"prior_indices": indices[0].float(), "prior_logits": logits[0], "prior_argmax": argmax.float(),
+            "prior_latents": prior.diagonal_shift.inverse(decoded)[0]}
+
+
 def strip(path):
     """Rewrites an export without its program."""
     kept = re.compile(r"^(class |  [A-Za-z_]+ : Final\[)")
@@ -146,6 +210,8 @@ def strip(path):
 def main():
     torch.set_grad_enabled(False)
     for name, (configs, channels, overrides) in MODELS.items():
+        if NAMES and name not in NAMES:
+            continue
         root = os.path.join(OUT, name)
         run = os.path.join(root, f"{name}_0a1b2c3d4e")
         shutil.rmtree(root, ignore_errors=True)
@@ -163,9 +229,17 @@ def main():
         state = {k: v.clone() for k, v in model.state_dict().items() if not k.startswith(skip)}
         torch.save({"epoch": 0, "global_step": 0, "state_dict": state},
                    os.path.join(run, "version_0", "checkpoints", "best.ckpt"))
+        scratch, recorded = tempfile.TemporaryDirectory(), {}
+        argv_prior = []
+        if name in PRIORS:
+            prior = make_prior(model, PRIORS[name], generator, scratch.name)
+            recorded = prior_reference(prior, generator)
+            argv_prior = ["--prior", scratch.name]
+            # The exporter tries each method on a batch of four, unless no batch is allowed: a prior fails on it.
+            cc.MAX_BATCH_SIZE = cc.convs.MAX_BATCH_SIZE = 1
         for streaming in (False, True):
             stem = "streaming" if streaming else "export"
-            argv = ["rave export", "--run", run, "--output", root, "--name", stem]
+            argv = ["rave export", "--run", run, "--output", root, "--name", stem] + argv_prior
             flags.FLAGS.unparse_flags()
             flags.FLAGS(argv + (["--streaming"] if streaming else ["--nostreaming"]))
             gin.clear_config()
@@ -182,8 +256,8 @@ def main():
         x = 0.3 * torch.randn(1, channels, FRAMES * ratio * 4, generator=generator)
         index = int((model.fidelity > 0.95).int().argmax())
         kept = min(2 ** (max(index, 1) - 1).bit_length(), model.latent_size)
-        save_file({k: v.contiguous() for k, v in reference(model, x, kept, generator).items()},
-                  os.path.join(root, "reference.safetensors"))
+        recorded.update(reference(model, x, kept, generator))
+        save_file({k: v.contiguous() for k, v in recorded.items()}, os.path.join(root, "reference.safetensors"))
 
 
 main()

@@ -7,6 +7,7 @@
 
 #[path = "../suite/dependence.rs"]
 mod dependence;
+mod nam;
 #[path = "../suite/streams.rs"]
 mod streams;
 

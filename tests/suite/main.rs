@@ -3,7 +3,9 @@
 mod contract;
 mod deep;
 mod dependence;
+mod learning;
 mod onnx;
+mod prior;
 mod rave;
 mod runnel_file;
 mod strategy;

@@ -102,7 +102,7 @@ fn weights(op: &Op) -> Vec<&Weight> {
         Op::Conv1d(c) => std::iter::once(&c.weight).chain(&c.bias).collect(),
         Op::ConvTranspose1d(c) => std::iter::once(&c.weight).chain(&c.bias).collect(),
         Op::BatchNorm(b) => [&b.mean, &b.variance].into_iter().chain(&b.weight).chain(&b.bias).collect(),
-        Op::AdaIn { statistics: Some(s) } => vec![&s.mean_x, &s.std_x, &s.mean_y, &s.std_y],
+        Op::AdaIn { source, target } => source.iter().chain(target).flat_map(|s| [&s.mean, &s.deviation]).collect(),
         Op::Snake { alpha } => vec![alpha],
         Op::NoiseSynth(s) => vec![&s.response],
         Op::Quantize { codebooks } | Op::Dequantize { codebooks } => vec![codebooks],

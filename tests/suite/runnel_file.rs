@@ -16,7 +16,7 @@ proptest! {
 
     #[test]
     fn a_saved_model_is_the_model(strategy::Case(graph) in strategy::graph()) {
-        let model = rewrite(&Model { forward: graph, latent: None, info: info(0) }).unwrap();
+        let model = rewrite(&Model { forward: graph, latent: None, prior: None, info: info(0) }).unwrap();
         let loaded = format::from_bytes(&format::to_bytes(&model).unwrap()).unwrap();
         prop_assert_eq!(loaded, model);
     }
@@ -60,7 +60,23 @@ fn safetensors_of_others_are_refused() {
 
 #[test]
 fn a_file_of_the_future_is_refused() {
-    refused(&changed(|header| header["version"] = 2.into()), "update Runnel");
+    refused(&changed(|header| header["version"] = 3.into()), "update Runnel");
+}
+
+#[test]
+fn only_a_model_that_learns_needs_version_2() {
+    let version = |file: &[u8]| {
+        let (_, metadata) = safetensors::SafeTensors::read_metadata(file).unwrap();
+        let header: Value = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["runnel"]).unwrap();
+        header["version"].as_u64()
+    };
+    assert_eq!(version(&saved()), Some(1));
+    let mut graph = Graph::new(1);
+    graph.push("adain", Op::AdaIn { source: None, target: None }, &[0]).unwrap();
+    let model = rewrite(&Model { forward: graph, latent: None, prior: None, info: info(0) }).unwrap();
+    let file = format::to_bytes(&model).unwrap();
+    assert_eq!(version(&file), Some(2));
+    assert_eq!(format::from_bytes(&file).unwrap(), model);
 }
 
 #[test]
@@ -157,7 +173,7 @@ fn streamed() -> StreamModel {
     };
     let (encode, decode) = (half("encoder", 0.1), half("decoder", 0.2));
     let forward = encode.then("latents", &decode).unwrap();
-    rewrite(&Model { forward, latent: Some(Latent { encode, decode }), info: info(1) }).unwrap()
+    rewrite(&Model { forward, latent: Some(Latent { encode, decode }), prior: None, info: info(1) }).unwrap()
 }
 
 fn info(latents: usize) -> Info {
@@ -166,6 +182,7 @@ fn info(latents: usize) -> Info {
         description: "a test".into(),
         sampling_rate: 48_000,
         latent_names: (1..=latents).map(|i| format!("latent {i}")).collect(),
+        levels: runnel::Levels::default(),
         provenance: Provenance { source: "none".into(), sha256: String::new(), converter: "runnel".into() },
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use runnel::graph::{
     BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, LayerNorm, Lstm, NodeId, NoiseSynth, Op, Pointwise,
+    Statistics,
 };
 use runnel::{Tensor, Weight};
 
@@ -56,7 +57,11 @@ pub(crate) enum Layer {
     Gru(usize),
     Gaussian,
     Noise(usize),
+    /// Whether source and target are learned.
+    AdaIn([bool; 2]),
     Lstm(usize),
+    /// `act(f(x) + column · x₀)`.
+    Column(Conv, usize),
     /// The greatest of `f(x)`, `g(x)` and one channel.
     Max(Conv, Conv),
     /// A normalisation over channels, in blocks of one or all; centred or not.
@@ -102,7 +107,9 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => (1..4usize).prop_map(Layer::Gru),
         1 => Just(Layer::Gaussian),
         1 => (1..5usize).prop_map(Layer::Noise),
+        1 => any::<[bool; 2]>().prop_map(Layer::AdaIn),
         1 => prop_oneof![1..4usize, 15..18usize].prop_map(Layer::Lstm),
+        2 => (conv(), 0..22usize).prop_map(|(c, a)| Layer::Column(c, a)),
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Max(a, b)),
         1 => any::<(bool, bool)>().prop_map(|(blocks, centred)| Layer::NormOfFrame(blocks, centred)),
         1 => any::<bool>().prop_map(Layer::Softmax),
@@ -123,6 +130,19 @@ impl fmt::Debug for Case {
 pub(crate) fn graph() -> impl Strategy<Value = Case> {
     (1..4usize, prop::collection::vec(layer(), 1..8), any::<u64>())
         .prop_map(|(channels, layers, seed)| Case(build(channels, &layers, seed)))
+}
+
+/// As [`graph`], with a node that learns before the last layers.
+#[allow(dead_code, reason = "not every test binary learns")]
+pub(crate) fn learner() -> impl Strategy<Value = Case> {
+    let some = || prop::collection::vec(layer(), 0..4);
+    (1..4usize, some(), any::<[bool; 2]>(), some(), any::<u64>()).prop_map(
+        |(channels, mut layers, held, rest, seed)| {
+            layers.push(Layer::AdaIn(held));
+            layers.extend(rest);
+            Case(build(channels, &layers, seed))
+        },
+    )
 }
 
 /// Samples of slack, with whole hops among them.
@@ -308,6 +328,15 @@ impl Builder {
                 };
                 self.push(Op::Lstm(lstm), &[x]);
             }
+            Layer::Column(conv, kind) => {
+                let term = self.branch(x, conv);
+                let weight = self.weight(vec![self.channels(), 1, 1], 0.5);
+                let column = Conv1d { weight, bias: None, stride: 1, dilation: 1, left_padding: 0, groups: 1 };
+                self.push(Op::Slice { start: 0, channels: 1 }, &[x]);
+                self.push(Op::Conv1d(column), &[self.at]);
+                self.push(Op::Add, &[term, self.at]);
+                self.layer(&Layer::Activation(*kind));
+            }
             Layer::Gaussian => {
                 let key = self.graph.nodes().len() as u32;
                 self.push(Op::Gaussian { channels: self.channels(), key }, &[x]);
@@ -320,6 +349,13 @@ impl Builder {
                     let excitation = Excitation::Random { key: self.graph.nodes().len() as u32 };
                     self.push(Op::NoiseSynth(NoiseSynth { response, excitation }), &[x]);
                 }
+            }
+            Layer::AdaIn(learned) => {
+                let n = self.channels();
+                let [source, target] = learned.map(|learned| {
+                    learned.then(|| Statistics { mean: self.vector(n, -0.5, 0.5), deviation: self.vector(n, 0.5, 1.5) })
+                });
+                self.push(Op::AdaIn { source, target }, &[x]);
             }
             Layer::Max(f, g) => {
                 let (f, g) = (self.branch(x, &Conv { out: g.out, grouped: g.grouped, ..f.clone() }), self.branch(x, g));

@@ -27,6 +27,7 @@ CHECKPOINT is one of
   a RAVE training run   its folder, with config.gin and checkpoints
   a .ckpt               with its config.gin beside or above it
   an exported .ts       made by `rave export`, with or without --streaming
+  a .nam                of Neural Amp Modeler, 0.5 to 0.7; or a folder of 2022, with config.json and weights.npy
   an .onnx              opset 11 or newer, floats; weights in it or beside it
 
 Nothing is retrained, and nothing in the file is run. Every signal keeps its values; only the time at which they are \
@@ -55,6 +56,9 @@ pub(crate) struct Arguments {
     /// Use the moving average of the weights, where the checkpoint has one
     #[arg(long)]
     ema: bool,
+    /// Which size of a model that has several, from 0, the smallest, to 1 [default: 1]
+    #[arg(long, value_name = "S")]
+    size: Option<f32>,
     /// Samples per second of an ONNX model [default: what the file tells, or 44100]
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     rate: Option<u32>,
@@ -114,6 +118,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             (None, None) => LatentChoice::Default,
         },
         ema: arguments.ema,
+        size: arguments.size,
         sampling_rate: arguments.rate,
         time_axis: arguments.time_axis,
     };
@@ -170,9 +175,11 @@ pub(crate) fn half_weights(model: &StreamModel) -> u64 {
 
 fn distinct(model: &StreamModel) -> impl Iterator<Item = &Weight> {
     let latent = model.latent.iter().flat_map(|l| [&l.encode, &l.decode]);
+    let prior = model.prior.iter().map(|prior| prior.network());
     let mut seen = HashSet::new();
     std::iter::once(&model.forward)
         .chain(latent)
+        .chain(prior)
         .flat_map(|stream| stream.weights())
         .filter(move |weight| seen.insert(Arc::as_ptr(weight)))
 }

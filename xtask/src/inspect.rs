@@ -4,10 +4,10 @@ mod load;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use runnel::plan::Plan;
-use runnel::stream::{StreamGraph, StreamModel};
+use runnel::stream::{PriorStream, StreamGraph, StreamModel, StreamOp};
 use serde::Serialize;
 
 use self::load::Load;
@@ -24,6 +24,8 @@ Columns:
   lag     samples that a frame waits beyond its own time
   cache   bytes that one running instance keeps
   MAC/s   multiply-adds per second of audio
+
+A prior works at the latents' rate: with --method prior, what is counted in samples is counted in latent frames.
 
 --load draws what the plan expects each moment to cost, from its model of this machine, not from a clock: one bar per \
 16 samples of input over one period, after which the work repeats; below it, what each call of a host's block costs.
@@ -74,6 +76,8 @@ struct Stream {
     cache_bytes: u64,
     weight_bytes: u64,
     macs_per_second: f64,
+    /// Nodes that learn a source and a target.
+    learning_nodes: usize,
     nodes: Vec<Node>,
 }
 
@@ -96,6 +100,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let model = model::open(&arguments.file)?.streams;
     let rate = model.info.sampling_rate;
     if let Some(picture) = &arguments.load {
+        if arguments.method == Method::Prior {
+            bail!("a prior has no forecast: its work is spread evenly over each latent frame; leave --load out");
+        }
         let picture = picture.clone().unwrap_or_else(|| PathBuf::from(format!("{}-load.png", model.info.name)));
         let load = Load {
             name: &model.info.name,
@@ -109,7 +116,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.json {
         let mut methods = serde_json::Map::new();
         for method in Method::all(&model) {
-            let stream = describe(method.of(&model)?, rate)?;
+            let stream = describe(method.of(&model)?, frames_per_second(method, &model))?;
             methods
                 .insert(method.to_string(), serde_json::to_value(stream).context("cannot write the report as JSON")?);
         }
@@ -120,24 +127,60 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             methods,
         });
     }
-    let stream = describe(arguments.method.of(&model)?, rate)?;
+    let stream = describe(arguments.method.of(&model)?, frames_per_second(arguments.method, &model))?;
     report::print(&nodes_table(&stream))?;
     report::print("")?;
     let past = stream.receptive_field_past_samples.map_or("unbounded".into(), report::grouped);
-    report::print(&report::facts(&[
+    let unit = if arguments.method == Method::Prior { "frame" } else { "sample" };
+    let mut lines = vec![
         ("model", format!("{}: {}", model.info.name, model.info.description)),
         ("from", provenance(&model.info.provenance)),
         ("method", format!("{}, {} to {} channels", arguments.method, stream.input_channels, stream.output_channels)),
         ("weights", weights(&model, stream.weight_bytes)),
         ("caches", format!("{} per instance", report::bytes(stream.cache_bytes))),
         ("work", format!("{}MAC/s", report::scaled(stream.macs_per_second))),
-        ("field", format!("{past} samples past, {} future", report::grouped(stream.receptive_field_future_samples))),
-        ("hop", format!("{} samples", stream.hop_samples)),
+        ("field", format!("{past} {unit}s past, {} future", report::grouped(stream.receptive_field_future_samples))),
+        ("hop", format!("{} {}", stream.hop_samples, report::plural(stream.hop_samples as u64, unit))),
         ("latency", report::latency(stream.latency_samples, rate)),
-    ]))
+    ];
+    if stream.learning_nodes > 0 {
+        let nodes = report::plural(stream.learning_nodes as u64, "node");
+        lines.push(("learns", format!("a source and a target, at {} {nodes}", stream.learning_nodes)));
+    }
+    if let (Some(prior), true) = (&model.prior, arguments.method != Method::Prior) {
+        lines.push(("prior", cost(prior, frames_per_second(Method::Prior, &model))?));
+    }
+    report::print(&report::facts(&lines))
 }
 
-fn describe(stream: &StreamGraph, sampling_rate: u32) -> Result<Stream> {
+/// What a prior costs beside the decoder, where it plays.
+fn cost(prior: &PriorStream, frames_per_second: f64) -> Result<String> {
+    let macs = prior.macs_per_frame();
+    let bytes = Plan::new(prior.network())?.weight_bytes() as u64;
+    Ok(format!(
+        "{} latents of {} indices; {}MAC and {} of weights for each latent frame of {:.1} ms, {}MAC/s",
+        prior.latents(),
+        prior.resolution(),
+        report::scaled(macs),
+        report::bytes(bytes),
+        1e3 / frames_per_second,
+        report::scaled(macs * frames_per_second)
+    ))
+}
+
+/// How fast what `method` reads or writes comes, at the faster end.
+fn frames_per_second(method: Method, model: &StreamModel) -> f64 {
+    let sampling_rate = f64::from(model.info.sampling_rate);
+    match (method, &model.latent) {
+        (Method::Prior, Some(latent)) => {
+            let rate = latent.decode.output().rate;
+            sampling_rate * rate.denominator() as f64 / rate.numerator() as f64
+        }
+        _ => sampling_rate,
+    }
+}
+
+fn describe(stream: &StreamGraph, sampling_rate: f64) -> Result<Stream> {
     let plan = Plan::new(stream)?;
     let ticks = stream.ticks_per_sample() as f64;
     let nodes = stream.nodes().iter().enumerate().map(|(id, node)| {
@@ -153,7 +196,7 @@ fn describe(stream: &StreamGraph, sampling_rate: u32) -> Result<Stream> {
             lag_samples: node.timeline.lag() as f64 / ticks,
             cache_frames: node.cache_frames,
             cache_bytes: plan.cache_bytes(id) as u64,
-            macs_per_second: stream.macs_per_sample(id) * f64::from(sampling_rate),
+            macs_per_second: stream.macs_per_sample(id) * sampling_rate,
         }
     });
     let nodes: Vec<_> = nodes.collect();
@@ -163,12 +206,13 @@ fn describe(stream: &StreamGraph, sampling_rate: u32) -> Result<Stream> {
         output_channels: stream.output().channels,
         hop_samples: stream.hop_ticks() as f64 / ticks,
         latency_samples: stream.latency_samples(),
-        latency_ms: stream.latency_samples() as f64 * 1e3 / f64::from(sampling_rate),
+        latency_ms: stream.latency_samples() as f64 * 1e3 / sampling_rate,
         receptive_field_past_samples: past,
         receptive_field_future_samples: future,
         cache_bytes: plan.state_bytes() as u64,
         weight_bytes: plan.weight_bytes() as u64,
         macs_per_second: nodes.iter().map(|n| n.macs_per_second).sum(),
+        learning_nodes: stream.nodes().iter().filter(|n| matches!(n.op, StreamOp::AdaIn { .. })).count(),
         nodes,
     })
 }

@@ -18,12 +18,14 @@ pub(crate) struct Opened {
     pub(crate) trained: Option<Model>,
 }
 
-/// What a model can do: audio to audio, audio to latents, latents to audio.
+/// What a model can do: audio to audio, audio to latents, latents to audio, and frames of indices of latents to the
+/// logits of the frames that follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Method {
     Forward,
     Encode,
     Decode,
+    Prior,
 }
 
 /// Opens a `.runnel` file or anything that converts into one.
@@ -73,6 +75,7 @@ impl Opened {
             (Some(trained), Method::Forward) => trained.forward.clone(),
             (Some(Model { latent: Some(latent), .. }), Method::Encode) => latent.encode.clone(),
             (Some(Model { latent: Some(latent), .. }), Method::Decode) => latent.decode.clone(),
+            (Some(Model { prior: Some(prior), .. }), Method::Prior) => prior.network.clone(),
             _ => stream.offline()?,
         };
         Ok(OfflineMethod::new(graph, stream))
@@ -82,13 +85,15 @@ impl Opened {
 impl Method {
     /// Every method of `model`.
     pub(crate) fn all(model: &StreamModel) -> Vec<Self> {
-        if model.latent.is_some() { vec![Self::Forward, Self::Encode, Self::Decode] } else { vec![Self::Forward] }
+        let latent = model.latent.iter().flat_map(|_| [Self::Encode, Self::Decode]);
+        let prior = model.prior.iter().map(|_| Self::Prior);
+        std::iter::once(Self::Forward).chain(latent).chain(prior).collect()
     }
 
     /// The stream of this method.
     ///
     /// # Errors
-    /// When the model has no latents.
+    /// When the model has no latents, or no prior.
     pub(crate) fn of(self, model: &StreamModel) -> Result<&StreamGraph> {
         let halves = || {
             let cure = "use --method forward";
@@ -98,17 +103,23 @@ impl Method {
             Self::Forward => Ok(&model.forward),
             Self::Encode => Ok(&halves()?.encode),
             Self::Decode => Ok(&halves()?.decode),
+            Self::Prior => match &model.prior {
+                Some(prior) => Ok(prior.network()),
+                None => {
+                    bail!("{} has no prior; only exports made with `rave export --prior` have one", model.info.name)
+                }
+            },
         }
     }
 
     /// Whether it reads audio, rather than latents.
     pub(crate) fn reads_audio(self) -> bool {
-        self != Self::Decode
+        matches!(self, Self::Forward | Self::Encode)
     }
 
     /// Whether it writes audio, rather than latents.
     pub(crate) fn writes_audio(self) -> bool {
-        self != Self::Encode
+        matches!(self, Self::Forward | Self::Decode)
     }
 }
 
@@ -118,6 +129,7 @@ impl std::fmt::Display for Method {
             Self::Forward => "forward".fmt(f),
             Self::Encode => "encode".fmt(f),
             Self::Decode => "decode".fmt(f),
+            Self::Prior => "prior".fmt(f),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! `render`: a file through a model.
 
+mod learn;
 mod paths;
 mod perform;
+mod play;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,7 @@ use runnel::random::Randomness;
 use runnel::stream::StreamModel;
 use serde::Serialize;
 
+use self::learn::Lessons;
 use self::paths::Paths;
 use self::perform::{Performance, perform};
 use crate::audio::{self, Clip, Container};
@@ -35,13 +38,22 @@ model, left and right stay left and right. The latents of such groups are stacke
 Randomness: a seed gives the same output at any block size. --deterministic takes the mean of what would be drawn, \
 zeros for latents that were cut, and no noise.
 
+--play leaves the encoder out: the decoder sounds for so long, from latents at rest, or with --prior from those that \
+the model's prior draws. Temperature 1 draws as it was trained, 0 always takes the likeliest. (The reference's method \
+`prior` reads another number, t: its temperature is ln(1 + e^t) / ln 2, so that its 0 is 1 here.)
+Learning: a model with AdaIN nodes carries the statistics of one sound over to those of another. It hears each file once, \
+from its first sample to its last, at every node as far as it comes in that time; then the input is rendered.
+
 Examples:
   cargo xtask render                               runnel-demo.wav and runnel-demo.png
   cargo xtask render drums.runnel loop.wav         loop-drums.wav
   cargo xtask render loop.wav -o out.flac          the demo model on your file
   cargo xtask render drums.runnel loop.wav --method encode
                                                    loop-drums.safetensors: z, [latents, frames]
-  cargo xtask render drums.runnel loop-drums.safetensors --method decode -o again.wav")]
+  cargo xtask render drums.runnel loop-drums.safetensors --method decode -o again.wav
+  cargo xtask render drums.runnel --play 20 --prior --temperature 0.8
+                                                   drums-played.wav
+  cargo xtask render v3.runnel voice.wav --learn-source voice.wav --learn-target drums.wav")]
 pub(crate) struct Arguments {
     /// A .runnel file, or anything that `convert` reads [default: the built-in demo model]
     #[arg(value_name = "MODEL")]
@@ -73,6 +85,17 @@ pub(crate) struct Arguments {
     /// Audio to audio, audio to latents, or latents to audio
     #[arg(long, value_enum, default_value = "forward")]
     method: Method,
+    /// Play the decoder without input, for so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, conflicts_with_all = ["input", "offline", "method", "spectrogram"])]
+    play: Option<f64>,
+    /// Let the model's prior play the latents
+    #[arg(long, requires = "play")]
+    prior: bool,
+    /// How freely the prior draws
+    #[arg(long, value_name = "T", value_parser = temperature, default_value_t = 1.0, requires = "prior")]
+    temperature: f32,
+    #[command(flatten)]
+    lessons: Lessons,
     /// Also draw spectrograms of input and output
     #[arg(long, value_name = "OUT.png")]
     spectrogram: Option<PathBuf>,
@@ -87,6 +110,7 @@ struct Report {
     input: String,
     output: PathBuf,
     spectrogram: Option<PathBuf>,
+    learned: Option<String>,
     channels: usize,
     frames: usize,
     sampling_rate: Option<u32>,
@@ -100,6 +124,12 @@ struct Report {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(seconds) = arguments.play {
+        return play::run(arguments, seconds);
+    }
+    if arguments.method == Method::Prior {
+        bail!("--method prior reads what it made itself: hear it with --play SECONDS --prior");
+    }
     let paths = Paths::of(arguments)?;
     let opened = match &paths.model {
         Some(path) => model::open(path)?,
@@ -108,7 +138,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let streams = &opened.streams;
     let stream = arguments.method.of(streams)?;
     let clip = read(&paths, arguments.method, streams)?;
-    let inputs: Vec<&Path> = paths.model.iter().chain(&paths.input).map(PathBuf::as_path).collect();
+    let named = paths.model.iter().chain(&paths.input).map(PathBuf::as_path);
+    let inputs: Vec<&Path> = named.chain(arguments.lessons.files()).collect();
     let mut output = Output::create(&paths.output, &inputs)?;
     let picture = match &paths.spectrogram {
         Some(_) if arguments.method != Method::Forward => {
@@ -124,10 +155,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         true => Some(opened.offline(arguments.method)?),
         false => None,
     };
+    let learned = arguments.lessons.learn(streams, randomness)?;
     let slack_samples = arguments.slack.samples(stream, streams.info.sampling_rate);
     let performance = Performance {
         stream,
         offline: offline.as_ref(),
+        learned: learned.as_ref(),
         method: arguments.method,
         model_rate: streams.info.sampling_rate,
         randomness,
@@ -165,6 +198,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         input: describe(&paths.input_name(), &clip, arguments.method.reads_audio(), streams.info.sampling_rate),
         output: paths.output.clone(),
         spectrogram: paths.spectrogram.clone(),
+        learned: arguments.lessons.told(),
         channels: performed.clip.channels.len(),
         frames: performed.clip.frames(),
         sampling_rate: performed.clip.sampling_rate,
@@ -190,6 +224,9 @@ fn print(report: &Report, arguments: &Arguments, clip: &Clip, streams: &StreamMo
     ];
     if let Some(path) = &report.spectrogram {
         lines.push(("picture", path.display().to_string()));
+    }
+    if let Some(learned) = &report.learned {
+        lines.push(("learned", learned.clone()));
     }
     let how = match (arguments.offline, arguments.keep_latency) {
         (true, _) => "none offline; the stream has ",
@@ -242,6 +279,15 @@ fn describe(name: &str, clip: &Clip, audio: bool, model_rate: u32) -> String {
         report::grouped(frames),
         report::plural(frames, "sample")
     )
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|s| (0.001..=3600.0).contains(s));
+    number.ok_or_else(|| "a number of seconds from 0.001 to 3600 is needed".into())
+}
+
+fn temperature(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|t| (0.0..=1000.0).contains(t)).ok_or_else(|| "a number from 0 to 1000 is needed".into())
 }
 
 /// Where a container of this method's output goes.

@@ -10,8 +10,11 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::bundle::{bundle, enter_workspace};
+use crate::demo::demo_model;
 use crate::report::{self, Align};
 
+/// Where xtask/hosts/setup.sh puts the hosts.
+const HOSTS_PYTHON: &str = "target/hosts/bin/python";
 /// How long a check may take before it counts as hanging.
 const PATIENCE: Duration = Duration::from_mins(15);
 
@@ -22,9 +25,13 @@ What is run:
   bundles            both formats are there and complete
   CLAP host          the tests in plugin/src/clap_tests.rs, on a debug build, where an allocation in audio aborts
   soak               the same host for --soak seconds of audio: models, parameters, rates and blocks change all the time
+  pedalboard         a JUCE host: the VST3 with the demo model, in any blocks, states, rates, 32 instances
+  dawdreamer         another host that renders graphs offline
+  window             opened twice in pedalboard, on a display that xvfb-run makes, and looked at
   clap-validator     where CLAP_VALIDATOR names its program
   VST3 validator     where VST3_VALIDATOR names Steinberg's
 
+`xtask/hosts/setup.sh` installs pedalboard and dawdreamer into target/hosts; RUNNEL_HOST_PYTHON names another python.
 What was not run is said, with the reason. Fails when anything that ran failed. The user's own folders are not touched.
 
 Examples:
@@ -94,6 +101,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
         },
     );
+    let model = home.path().join("demo.runnel");
+    runnel::format::save(&demo_model()?.streams, &model).context("cannot save the demo model")?;
+    let vst3 = bundles.vst3.as_deref();
+    check("pedalboard", hosted("pedalboard_check.py", vst3, Some(&model)));
+    check("dawdreamer", hosted("dawdreamer_check.py", vst3, None));
+    check("window", hosted("editor_check.py", vst3, Some(&home.path().join("window.png"))).and_then(on_a_display));
     check("clap-validator", validator("CLAP_VALIDATOR", &["validate", "--only-failed"], bundles.clap.as_deref()));
     check("VST3 validator", validator("VST3_VALIDATOR", &[], bundles.vst3.as_deref()));
     report(&checks)
@@ -146,6 +159,26 @@ fn validator(variable: &str, arguments: &[&str], bundle: Option<&Path>) -> Resul
     let mut command = Command::new(program);
     command.args(arguments).arg(bundle);
     Ok(command)
+}
+
+/// The python that runs `script` of xtask/hosts on the bundle.
+fn hosted(script: &str, bundle: Option<&Path>, argument: Option<&Path>) -> Result<Command, String> {
+    let python = std::env::var_os("RUNNEL_HOST_PYTHON").map_or_else(|| PathBuf::from(HOSTS_PYTHON), PathBuf::from);
+    if !python.is_file() {
+        return Err(format!("{} is not there; run xtask/hosts/setup.sh", python.display()));
+    }
+    let bundle = bundle.ok_or("no VST3 bundle was given")?;
+    let mut command = Command::new(python);
+    command.arg(Path::new("xtask/hosts").join(script)).arg(bundle).args(argument);
+    Ok(command)
+}
+
+/// The command on a display of its own.
+fn on_a_display(command: Command) -> Result<Command, String> {
+    Command::new("xvfb-run").arg("--help").output().map_err(|_| "xvfb-run is not installed".to_string())?;
+    let mut on_display = Command::new("xvfb-run");
+    on_display.args(["-a", "-s", "-screen 0 1200x800x24"]).arg(command.get_program()).args(command.get_args());
+    Ok(on_display)
 }
 
 /// Runs a command to its end, or until patience ends.

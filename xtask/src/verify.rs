@@ -22,8 +22,8 @@ use crate::{audio, synth};
 #[derive(Args)]
 #[command(after_help = "\
 The trained model is run whole, on burn, over the signal embedded in silence. The stream is run with blocks of 1, 7, \
-64, 441, 512 and 2048 frames, with one block, and with random blocks. Checked are `forward`, `encode` and `decode`, \
-with random parts silent and seeded, from the first frame that the stream gives until the signal has left the model:
+64, 441, 512 and 2048 frames, with one block, and with random blocks. Checked are `forward`, `encode`, `decode`, and \
+the network of a prior, with random parts silent and seeded, from the first frame that the stream gives until the signal has left the model:
 
   error  the largest difference to the trained model; at most 1e-5 (of the peak, where that is above 1)
   bits   whether all partitions give the same

@@ -124,11 +124,13 @@ fn model() -> Model {
     Model {
         forward: encode.then("latents", &decode).expect("a graph"),
         latent: Some(Latent { encode, decode }),
+        prior: None,
         info: Info {
             name: "bands".into(),
             description: "four bands".into(),
             sampling_rate: 44_100,
             latent_names: (0..4).map(|i| format!("band {i}")).collect(),
+            levels: runnel::Levels::default(),
             provenance: Provenance { source: "test".into(), sha256: String::new(), converter: "test".into() },
         },
     }
@@ -205,6 +207,34 @@ fn kept_latency_is_the_reported_one() {
     let (aligned, late) = (bench.read_wav("aligned.wav").1, bench.read_wav("late.wav").1);
     assert_eq!((aligned.len(), late.len()), (5000, 5000));
     assert!(late[latency..] == aligned[..5000 - latency]);
+}
+
+#[test]
+fn a_decoder_plays_without_input() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    bench.succeeds("render bands.runnel --play 0.5");
+    let (spec, rest) = bench.read_wav("bands-played.wav");
+    assert_eq!((spec.channels, spec.sample_rate, rest.len()), (1, 44_100, 22_050));
+    assert!(rest.iter().all(|x| *x == 0.0), "nothing moves the latents");
+    bench.refuses("render bands.runnel --play 1 --prior -o no.wav", &["has no prior", "leave --prior out"]);
+    bench.refuses("render bands.runnel --method prior", &["--play SECONDS --prior"]);
+    bench.refuses("inspect bands.runnel --method prior", &["has no prior"]);
+
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/rave/prior/export.ts");
+    bench.succeeds(&format!("convert {golden} -o drawn.runnel"));
+    let facts = bench.succeeds("inspect drawn.runnel");
+    assert!(facts.contains("4 latents of 8 indices; "), "{facts}");
+    let verified = bench.succeeds("verify drawn.runnel");
+    assert!(verified.contains("\nprior "), "{verified}");
+    for (line, name) in [("", "a"), (" --block 7 --slack 40", "b"), (" --seed 1", "c"), (" --temperature 0", "d")] {
+        bench.succeeds(&format!("render drawn.runnel --play 0.2 --prior{line} -o {name}.wav"));
+    }
+    bench.succeeds("render drawn.runnel --play 0.2 --prior --temperature 0 --seed 9 -o e.wav");
+    let [a, b, c, d, e] = ["a", "b", "c", "d", "e"].map(|name| bench.read_wav(&format!("{name}.wav")).1);
+    assert!(a.len() == 8820 && a.iter().any(|x| x.abs() > 0.01) && a == b && a != c && a != d);
+    // The cut latents are drawn too, by the seed.
+    assert_ne!(d, e);
 }
 
 #[test]
@@ -334,6 +364,46 @@ fn slack_adds_latency_and_nothing_else() {
     bench.succeeds("render bands.runnel in.wav -o late.wav --seed 3 --slack 100 --keep-latency");
     let (least_wav, late) = (bench.read_wav("least.wav").1, bench.read_wav("late.wav").1);
     assert!(late[least as usize + 100..] == least_wav[..4900 - least as usize]);
+}
+
+#[test]
+fn a_model_learns_from_files_and_renders_what_it_learned() {
+    let bench = Bench::new();
+    let mut learner = Model { latent: None, ..model() };
+    let mut forward = Graph::new(1);
+    forward.push("adain", Op::AdaIn { source: None, target: None }, &[0]).expect("it fits");
+    learner.forward = forward;
+    learner.info.latent_names.clear();
+    let streams = runnel::rewrite::rewrite(&learner).expect("a stream");
+    runnel::format::save(&streams, &bench.path("l.runnel")).expect("a file");
+    bench.write_model("m.runnel");
+    bench.write_wav("in.wav", 1, 44_100, 4_000);
+    bench.write_wav("target.wav", 2, 48_000, 3_000);
+    assert!(bench.succeeds("inspect l.runnel").contains("a source and a target, at 1 node"));
+    assert!(!bench.succeeds("inspect m.runnel").contains("learns"));
+
+    let samples = |name: &str| -> Vec<f32> {
+        hound::WavReader::open(bench.path(name)).expect("a sound").samples().map(|x| x.expect("a sample")).collect()
+    };
+    let moments = |x: &[f32]| {
+        let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / x.len() as f64;
+        let squares: f64 = x.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum();
+        [mean, (squares / (x.len() - 1) as f64).sqrt()]
+    };
+    // The input is its own source, and the target: nothing changes but for 1e-5 beside the deviation.
+    let told = bench.succeeds("render l.runnel in.wav -o same.wav --learn-source in.wav --learn-target in.wav");
+    assert!(told.contains("source in.wav, target in.wav"), "{told}");
+    let (input, same) = (samples("in.wav"), samples("same.wav"));
+    assert!(input.iter().zip(&same).all(|(x, y)| (x - y).abs() < 1e-3 * x.abs().max(0.1)));
+    bench.succeeds("render l.runnel in.wav -o out.wav --learn-source in.wav --learn-target target.wav");
+    let out = moments(&samples("out.wav"));
+    let target = moments(&samples("target.wav"));
+    assert!(out.iter().zip(&target).all(|(a, b)| (a - b).abs() < 0.05), "{out:?} {target:?}");
+
+    bench.refuses("render m.runnel in.wav --learn-target in.wav", &["no AdaIN nodes"]);
+    bench.refuses("render l.runnel in.wav --learn-target in.wav", &["knows no source", "--learn-source"]);
+    bench.refuses("render l.runnel in.wav --learn-source in.wav", &["knows no target", "--learn-target"]);
+    bench.refuses("render l.runnel in.wav --learn-source none.wav", &["none.wav", "does not exist"]);
 }
 
 #[test]

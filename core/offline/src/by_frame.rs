@@ -5,9 +5,9 @@ use std::f64::consts::{PI, TAU};
 use burn::tensor::module::conv1d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
-use runnel::Tensor as Table;
-use runnel::graph::{Excitation, Gru, LayerNorm, Lstm, NoiseSynth};
+use runnel::graph::{Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Statistics};
 use runnel::random::Randomness;
+use runnel::{Learning, Tensor as Table};
 
 use crate::Span;
 use crate::layer::load;
@@ -196,6 +196,70 @@ pub(crate) fn gru(gru: &Gru, x: Tensor<3>, span: Span, device: &Device) -> Tenso
         }
     }
     load(&y, [1, hidden, span.frames], device)
+}
+
+/// Adaptive instance normalisation that learns as `lesson` says, by sums of values and of squares: see
+/// [`crate::Offline::run_learning`]. Frames before 0 meet what the graph holds.
+pub(crate) fn adain(
+    held: &[Option<Statistics>; 2],
+    x: Tensor<3>,
+    span: Span,
+    lesson: &dyn Fn(i64) -> Learning,
+    device: &Device,
+) -> Tensor<3> {
+    let [_, channels, frames] = x.dims();
+    let x = values(x);
+    let mut y = vec![0.0; x.len()];
+    for c in 0..channels {
+        let row = &x[c * frames..(c + 1) * frames];
+        let held = held
+            .each_ref()
+            .map(|side| side.as_ref().map(|s| [&s.mean, &s.deviation].map(|part| f64::from(part.data()[c]))));
+        let mut heard = [Sums::default(); 2];
+        for (t, &x) in row.iter().enumerate() {
+            let n = span.first + t as i64;
+            let learning = if n < 0 { Learning::Off } else { lesson(n) };
+            match learning {
+                Learning::Off => {}
+                Learning::Source => heard[0].take(f64::from(x)),
+                Learning::Target => heard[1].take(f64::from(x)),
+            }
+            let known = |side: usize| if n >= 0 { heard[side].statistics().or(held[side]) } else { held[side] };
+            y[c * frames + t] = match (learning, known(0), known(1)) {
+                (Learning::Off | Learning::Source, Some([mean_x, std_x]), Some([mean_y, std_y])) => {
+                    ((f64::from(x) - mean_x) / (std_x + 1e-5) * std_y + mean_y) as f32
+                }
+                _ => x,
+            };
+        }
+    }
+    load(&y, [1, channels, frames], device)
+}
+
+/// Of one channel, around its first value: a large mean costs nothing then.
+#[derive(Clone, Copy, Default)]
+struct Sums {
+    count: f64,
+    first: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Sums {
+    fn take(&mut self, x: f64) {
+        if self.count == 0.0 {
+            self.first = x;
+        }
+        let x = x - self.first;
+        (self.count, self.sum, self.squares) = (self.count + 1.0, self.sum + x, self.squares + x * x);
+    }
+
+    /// Mean and unbiased deviation.
+    fn statistics(&self) -> Option<[f64; 2]> {
+        let mean = self.sum / self.count;
+        let variance = (self.squares - self.sum * mean) / (self.count - 1.0);
+        (self.count >= 2.0).then(|| [self.first + mean, variance.max(0.0).sqrt()])
+    }
 }
 
 /// PyTorch's long short-term memory, from its initial state at frame 0 on.

@@ -37,11 +37,10 @@ pub(crate) enum Layer {
         variance: Tensor<1>,
         epsilon: f64,
     },
+    /// Mean and deviation of the source, then of the target.
     AdaIn {
-        mean_x: Tensor<3>,
-        std_x: Tensor<3>,
-        mean_y: Tensor<3>,
-        std_y: Tensor<3>,
+        source: [Tensor<3>; 2],
+        target: [Tensor<3>; 2],
     },
     Snake {
         alpha: Tensor<3>,
@@ -90,11 +89,9 @@ impl Layer {
                     epsilon: b.epsilon,
                 }
             }
-            Op::AdaIn { statistics: Some(s) } => Self::AdaIn {
-                mean_x: column(&s.mean_x),
-                std_x: column(&s.std_x),
-                mean_y: column(&s.mean_y),
-                std_y: column(&s.std_y),
+            Op::AdaIn { source: Some(source), target: Some(target) } => Self::AdaIn {
+                source: [column(&source.mean), column(&source.deviation)],
+                target: [column(&target.mean), column(&target.deviation)],
             },
             Op::Snake { alpha } => Self::Snake { alpha: column(alpha) },
             Op::PRelu { slope } => Self::PRelu { slope: column(slope) },
@@ -146,7 +143,7 @@ impl Layer {
             Self::BatchNorm { scale, offset, mean, variance, epsilon } => {
                 batch_norm(x, scale.clone(), offset.clone(), mean.clone(), variance.clone(), *epsilon)
             }
-            Self::AdaIn { mean_x, std_x, mean_y, std_y } => {
+            Self::AdaIn { source: [mean_x, std_x], target: [mean_y, std_y] } => {
                 (x - mean_x.clone()) / (std_x.clone() + 1e-5) * std_y.clone() + mean_y.clone()
             }
             Self::Snake { alpha } => {
@@ -169,7 +166,7 @@ impl Layer {
 fn run_plain(op: &Op, x: Tensor<3>, span: Span, randomness: Randomness, device: &Device) -> Tensor<3> {
     let [_, channels, frames] = x.dims();
     match op {
-        Op::AdaIn { statistics: None } | Op::LatentEdit => x,
+        Op::AdaIn { .. } | Op::LatentEdit => x,
         Op::Pointwise(function) => pointwise(*function, x),
         Op::Slice { start, channels } => x.narrow(1, *start, *channels),
         Op::AlternateSign => {

@@ -10,7 +10,8 @@ mod layer;
 mod signal;
 
 use burn::tensor::{Device, Tensor};
-use runnel::graph::Op;
+use runnel::Learning;
+use runnel::graph::{Op, Statistics};
 use runnel::random::Randomness;
 use runnel::timing::{Rate, gcd};
 use runnel::{Graph, NodeId};
@@ -28,6 +29,9 @@ pub enum Backend {
     NdArray,
 }
 
+/// What each [`Op::AdaIn`] node, by its name, does at each of its frames from 0 on.
+pub type Lesson<'a> = &'a dyn Fn(&str, i64) -> Learning;
+
 /// A graph with its weights in burn's tensors.
 pub struct Offline {
     nodes: Vec<Planned>,
@@ -38,6 +42,8 @@ pub struct Offline {
 struct Planned {
     name: String,
     layer: Layer,
+    /// What the graph holds of the source and of the target, where the node learns.
+    adain: Option<[Option<Statistics>; 2]>,
     inputs: Vec<NodeId>,
     channels: usize,
     rate: Rate,
@@ -59,6 +65,10 @@ impl Offline {
             .map(|node| Planned {
                 name: node.name.clone(),
                 layer: Layer::new(&node.op, &device),
+                adain: match &node.op {
+                    Op::AdaIn { source, target } => Some([source.clone(), target.clone()]),
+                    _ => None,
+                },
                 inputs: node.inputs.clone(),
                 channels: node.channels,
                 rate: node.rate,
@@ -90,6 +100,29 @@ impl Offline {
     /// # Panics
     /// As [`Offline::run`].
     pub fn trace(&self, input: &Signal, randomness: Randomness, keep: impl Fn(NodeId) -> bool) -> Vec<Option<Signal>> {
+        self.trace_with(input, randomness, None, keep)
+    }
+
+    /// As [`Offline::run`], with nodes that learn as `lesson` says: an [`Op::AdaIn`] in [`Learning::Target`] takes a frame
+    /// into the target's statistics and passes it on; in [`Learning::Source`] it takes it into the source's, then carries
+    /// it over by the statistics up to and with that frame. Statistics are those of the frames learned, from two on, and of
+    /// the graph before.
+    ///
+    /// # Panics
+    /// As [`Offline::run`].
+    pub fn run_learning(&self, input: &Signal, randomness: Randomness, lesson: Lesson<'_>) -> Signal {
+        let output = self.nodes.len() - 1;
+        let mut kept = self.trace_with(input, randomness, Some(lesson), |node| node == output);
+        kept.pop().flatten().expect("the output was asked for")
+    }
+
+    fn trace_with(
+        &self,
+        input: &Signal,
+        randomness: Randomness,
+        lesson: Option<Lesson<'_>>,
+        keep: impl Fn(NodeId) -> bool,
+    ) -> Vec<Option<Signal>> {
         let channels = self.nodes[0].channels;
         assert_eq!(input.channels, channels, "the graph reads {channels} channels, the signal has {}", input.channels);
         let input = input.pad_to(self.hop as usize);
@@ -108,7 +141,13 @@ impl Offline {
                 for &i in node.inputs.iter().filter(|&&i| self.nodes[i].last_reader == id) {
                     live[i] = None;
                 }
-                node.layer.run(inputs, span, randomness, &self.device)
+                match (&node.adain, lesson) {
+                    (Some(held), Some(lesson)) => {
+                        let lesson = |frame| lesson(&node.name, frame);
+                        by_frame::adain(held, inputs[0].clone(), span, &lesson, &self.device)
+                    }
+                    _ => node.layer.run(inputs, span, randomness, &self.device),
+                }
             };
             debug_assert_eq!(signal.dims(), [1, node.channels, span.frames], "{}", node.name);
             if keep(id) {

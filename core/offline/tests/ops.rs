@@ -3,10 +3,10 @@
 use std::f64::consts::{PI, TAU};
 
 use runnel::graph::{
-    AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Pointwise,
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Pointwise, Statistics,
 };
 use runnel::random::Randomness;
-use runnel::{Graph, Tensor, Weight};
+use runnel::{Graph, Learning, Tensor, Weight};
 use runnel_offline::{Backend, Offline, Signal, hop};
 
 const SILENT: Randomness = Randomness::Deterministic;
@@ -171,12 +171,14 @@ fn normalisations() {
         });
     }
     let (std_x, std_y) = (draws.positive(3), draws.positive(3));
-    let statistics =
-        AdaInStatistics { mean_x: mean.clone(), std_x: std_x.clone(), mean_y: bias.clone(), std_y: std_y.clone() };
-    check(Op::AdaIn { statistics: Some(statistics) }, &x, SILENT, |c, n| {
+    let source = Some(Statistics { mean: mean.clone(), deviation: std_x.clone() });
+    let target = Some(Statistics { mean: bias.clone(), deviation: std_y.clone() });
+    check(Op::AdaIn { source: source.clone(), target: target.clone() }, &x, SILENT, |c, n| {
         (at(&x, c, n) - value(&mean, c)) / (value(&std_x, c) + 1e-5) * value(&std_y, c) + value(&bias, c)
     });
-    check(Op::AdaIn { statistics: None }, &x, SILENT, |c, n| at(&x, c, n));
+    for (source, target) in [(None, None), (source, None), (None, target)] {
+        check(Op::AdaIn { source, target }, &x, SILENT, |c, n| at(&x, c, n));
+    }
     check(Op::LatentEdit, &x, SILENT, |c, n| at(&x, c, n));
 
     let mut with_silence = x.clone();
@@ -187,6 +189,43 @@ fn normalisations() {
         let norm = (0..3).map(|c| at(&with_silence, c, n).powi(2)).sum::<f64>().sqrt();
         if norm == 0.0 { 0.0 } else { at(&with_silence, c, n) / norm }
     });
+}
+
+#[test]
+fn adain_learns_whole_stretches() {
+    let mut draws = Draws(7);
+    let x = draws.signal(2, -6, 46);
+    let mut graph = Graph::new(2);
+    let target = Some(Statistics { mean: draws.weight([2]), deviation: draws.positive(2) });
+    let held = target.clone().unwrap();
+    graph.push("adain", Op::AdaIn { source: None, target }, &[0]).unwrap();
+    let (source, target) = (0..9, 12..25);
+    let lesson = |_: &str, n: i64| match n {
+        n if source.contains(&n) => Learning::Source,
+        n if target.contains(&n) => Learning::Target,
+        _ => Learning::Off,
+    };
+    let y = Offline::new(&graph, Backend::Flex).run_learning(&x, SILENT, &lesson);
+    let moments = |c: usize, frames: std::ops::Range<i64>| {
+        let values: Vec<_> = frames.map(|n| at(&x, c, n)).collect();
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+        (mean, (squares / (values.len() - 1) as f64).sqrt())
+    };
+    for c in 0..2 {
+        for n in -6..40 {
+            let held = (f64::from(held.mean.data()[c]), f64::from(held.deviation.data()[c]));
+            let (from, to) = match n {
+                // One frame has no deviation, and before the signal nothing is learned.
+                ..1 | 12..25 => (None, held),
+                1..12 => (Some(moments(c, 0..9.min(n + 1))), held),
+                _ => (Some(moments(c, 0..9)), moments(c, 12..25)),
+            };
+            let expected = from.map_or(at(&x, c, n), |from| (at(&x, c, n) - from.0) / (from.1 + 1e-5) * to.1 + to.0);
+            let found = at(&y, c, n);
+            assert!((found - expected).abs() < 1e-5 * expected.abs().max(1.0), "{c} {n}: {found}, {expected}");
+        }
+    }
 }
 
 #[test]

@@ -22,10 +22,13 @@ pub enum Op {
     ConvTranspose1d(ConvTranspose1d),
     /// `(x − mean) / √(variance + epsilon) · weight + bias`, per channel, with the stored statistics.
     BatchNorm(BatchNorm),
-    /// RAVE's adaptive instance normalisation with the statistics the file holds.
+    /// RAVE's adaptive instance normalisation: `(x − mean) / (deviation + 1e-5)` by the source's statistics, then
+    /// `· deviation + mean` by the target's, per channel; the identity while one of them is not learned.
     AdaIn {
-        /// `None` while fresh: the identity.
-        statistics: Option<AdaInStatistics>,
+        /// What the file holds of the source.
+        source: Option<Statistics>,
+        /// What the file holds of the target.
+        target: Option<Statistics>,
     },
     /// A function of each value by itself.
     Pointwise(Pointwise),
@@ -164,17 +167,13 @@ pub struct BatchNorm {
     pub epsilon: f64,
 }
 
-/// `(x − mean_x) / (std_x + 1e-5) · std_y + mean_y`, each `[channels]`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AdaInStatistics {
-    /// Mean of the learned source.
-    pub mean_x: Weight,
-    /// Standard deviation of the learned source.
-    pub std_x: Weight,
-    /// Mean of the learned target.
-    pub mean_y: Weight,
-    /// Standard deviation of the learned target.
-    pub std_y: Weight,
+/// What an [`Op::AdaIn`] has learned of a signal, each `[channels]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Statistics<W = Weight> {
+    /// Mean over frames.
+    pub mean: W,
+    /// Standard deviation over frames.
+    pub deviation: W,
 }
 
 /// A function of one value.
@@ -227,7 +226,7 @@ pub enum Pointwise {
         /// Gain above `high`.
         high_slope: f32,
     },
-    /// A quotient of polynomials near the hyperbolic tangent, within 6e-4 of it up to |x| = 2 and beyond: see
+    /// A quotient of polynomials near the hyperbolic tangent, within 5e-4 of it up to |x| = 2 and 8e-3 anywhere: see
     /// [`Pointwise::eval`]. Only for models trained with it.
     FastTanh,
     /// `x` above zero, `alpha · (e^x − 1)` below.
@@ -314,6 +313,7 @@ pub struct Lstm<W = Weight> {
     /// `[hidden]`: the cell state before frame 0.
     pub initial_cell: W,
 }
+
 /// Parameters of [`Op::LayerNorm`]: `(x − mean) / √(variance + epsilon) · weight + bias`, mean and variance over the
 /// channels of a block.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -328,6 +328,13 @@ pub struct LayerNorm<W = Weight> {
     pub centred: bool,
     /// Blocks of channels, each normalised by itself.
     pub groups: usize,
+}
+
+impl Statistics {
+    /// Mean and deviation of a channel.
+    pub(crate) fn of(&self, channel: usize) -> [f64; 2] {
+        [&self.mean, &self.deviation].map(|part| f64::from(part.data()[channel]))
+    }
 }
 
 impl Op {
@@ -474,6 +481,7 @@ pub(crate) const FAST_TANH_ABOVE: [f32; 3] = [2.455_507_5, 0.893_229_85, 0.821_2
 pub(crate) const FAST_TANH_BELOW: [f32; 2] = [2.445_066_3, 0.814_642_7];
 /// Where [`Pointwise::FastTanh`] has come to rest.
 pub(crate) const FAST_TANH_LIMIT: f32 = 1e8;
+
 /// The error function: its series where that is short, a continued fraction of the rest elsewhere.
 pub fn erf(x: f64) -> f64 {
     if x == 0.0 {

@@ -70,12 +70,14 @@ fn infer_unbounded(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), S
             }
             Ok((channels, rate))
         }
-        Op::AdaIn { statistics } => {
-            if let Some(s) = statistics {
-                vector(&s.mean_x, "mean_x", channels)?;
-                vector(&s.std_x, "std_x", channels)?;
-                vector(&s.mean_y, "mean_y", channels)?;
-                vector(&s.std_y, "std_y", channels)?;
+        Op::AdaIn { source, target } => {
+            if let Some(s) = source {
+                vector(&s.mean, "the source's mean", channels)?;
+                vector(&s.deviation, "the source's deviation", channels)?;
+            }
+            if let Some(s) = target {
+                vector(&s.mean, "the target's mean", channels)?;
+                vector(&s.deviation, "the target's deviation", channels)?;
             }
             Ok((channels, rate))
         }

@@ -47,7 +47,12 @@ pub fn details(op: &Op) -> String {
             c.left_trim,
             c.groups
         ),
-        Op::AdaIn { statistics } => if statistics.is_some() { "learned" } else { "fresh" }.into(),
+        Op::AdaIn { source, target } => match (source, target) {
+            (None, None) => "fresh".into(),
+            (Some(_), None) => "source learned".into(),
+            (None, Some(_)) => "target learned".into(),
+            (Some(_), Some(_)) => "learned".into(),
+        },
         Op::Pointwise(Pointwise::LeakyRelu { slope }) => format!("slope {slope}"),
         Op::Pointwise(Pointwise::Affine { scale, offset }) => format!("scale {scale}, offset {offset}"),
         Op::Pointwise(Pointwise::Clamp { low, high }) => format!("low {low}, high {high}"),

@@ -17,6 +17,10 @@ pub(super) enum Source {
     Export { name: String, path: PathBuf },
     /// An ONNX model.
     Onnx { name: String, path: PathBuf },
+    /// A model of Neural Amp Modeler.
+    Nam { name: String, path: PathBuf },
+    /// The same in the layout of 2022: `config.json` and `weights.npy`.
+    NamFolder { name: String, folder: PathBuf },
 }
 
 /// Folders between a run and its checkpoints: `version_0/checkpoints`, and one to spare.
@@ -33,11 +37,18 @@ pub(super) fn locate(path: &Path) -> Result<Source, ImportError> {
     if metadata.is_file() && is_onnx(path)? {
         return Ok(Source::Onnx { name: stem(path), path: path.into() });
     }
+    if metadata.is_file() && is_json(path)? {
+        return Ok(Source::Nam { name: stem(path), path: path.into() });
+    }
     if !metadata.is_dir() {
         return match archive::format(path)? {
             Format::TorchScript => Ok(Source::Export { name: stem(path), path: path.into() }),
             Format::Checkpoint => run(path.into()),
         };
+    }
+    if path.join("config.json").is_file() && path.join("weights.npy").is_file() {
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        return Ok(Source::NamFolder { name, folder: path.into() });
     }
     let mut checkpoints = Vec::new();
     collect(path, DEPTH, &mut ENTRIES.clone(), &mut checkpoints)?;
@@ -59,6 +70,16 @@ fn is_onnx(path: &Path) -> Result<bool, ImportError> {
     let read = File::open(path).and_then(|file| file.take(3).read_to_end(&mut start));
     read.map_err(|error| ImportError::io(path, error))?;
     Ok(matches!(start[..], [0x08, 3..=20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42]))
+}
+
+/// Whether the file is a JSON object: an opening brace, then a name or the end.
+fn is_json(path: &Path) -> Result<bool, ImportError> {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(256).read_to_end(&mut start));
+    read.map_err(|error| ImportError::io(path, error))?;
+    let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start).trim_ascii_start();
+    let rest = text.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    Ok(rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'"' | b'}'))))
 }
 
 /// A checkpoint and the nearest configuration beside or above it.

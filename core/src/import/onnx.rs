@@ -31,7 +31,7 @@ use self::tensor::Beside;
 use self::value::{Signal, Value};
 use super::{ImportError, Options};
 use crate::graph::Graph;
-use crate::model::{Info, Model, Provenance};
+use crate::model::{Info, Levels, Model, Provenance};
 use crate::timing::Rate;
 
 /// A result inside an operator; the reason is completed with its place where it leaves.
@@ -138,6 +138,7 @@ fn read(name: &str, source: &str, bytes: &[u8], beside: Beside, options: &Option
         description: describe(&model, &build.graph, &input, &signal, sampling_rate, graph.outputs.len()),
         sampling_rate: sampling_rate.unwrap_or(USUAL_RATE),
         latent_names: vec![],
+        levels: Levels::default(),
         provenance: Provenance {
             source: source.into(),
             sha256: Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
@@ -147,7 +148,7 @@ fn read(name: &str, source: &str, bytes: &[u8], beside: Beside, options: &Option
             converter: concat!("runnel ", env!("CARGO_PKG_VERSION")).into(),
         },
     };
-    Ok(Model { forward: build.graph, latent: None, info })
+    Ok(Model { forward: build.graph, latent: None, prior: None, info })
 }
 
 /// Makes the graph's last node the signal that the file's output is.

@@ -20,12 +20,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use description::{Description, Generation, Input, Latents, Layer, Padding};
+use description::{Description, Generation, Input, Latents, Layer, Padding, Prior};
 use sha2::{Digest, Sha256};
 
 use super::{ImportError, Options, checkpoint, gin, script};
 use crate::graph::{Graph, Op};
-use crate::model::{Info, Latent, Model, Provenance};
+use crate::model::{self, Info, Latent, Levels, Model, Provenance};
 use weights::malformed;
 
 /// RAVE's own, in samples per second, where a file does not say.
@@ -82,6 +82,7 @@ fn model(description: &Description, options: &Options, name: &str, source: &Path
     let encode = encode::encode(description, kept)?;
     let decode = decode::decode(description, kept)?;
     let forward = encode.then("latents", &decode)?;
+    let prior = description.prior.as_ref().map(|prior| played(prior, &decode)).transpose()?;
     let info = Info {
         name: name.into(),
         description: describe(description, &encode),
@@ -92,8 +93,29 @@ fn model(description: &Description, options: &Options, name: &str, source: &Path
             sha256: sha256(source)?,
             converter: format!("runnel {}", env!("CARGO_PKG_VERSION")),
         },
+        levels: Levels::default(),
     };
-    Ok(Model { forward, latent: Some(Latent { encode, decode }), info })
+    Ok(Model { forward, latent: Some(Latent { encode, decode }), prior, info })
+}
+
+/// The prior, if it makes the latents that `decode` reads, at the rate at which it reads them.
+fn played(prior: &Prior, decode: &Graph) -> Result<model::Prior, ImportError> {
+    let (makes, reads) = (prior.network.input().channels / prior.resolution, decode.input().channels);
+    if makes != reads {
+        return Err(ImportError::Unknown {
+            found: format!("a prior of {makes} latents for a decoder that reads {reads}"),
+            cure: format!(
+                "leave the number of latents and the fidelity to their defaults, or export the model again with a \
+                 fidelity that keeps {makes}"
+            ),
+        });
+    }
+    let rate = decode.output().rate;
+    if (rate.numerator(), rate.denominator()) != (prior.ratio as u64, 1) {
+        let reason = format!("is {}; the decoder makes {rate} samples of each frame", prior.ratio);
+        return Err(malformed("prior_module.ratio", reason));
+    }
+    Ok(model::Prior { network: prior.network.clone(), resolution: prior.resolution })
 }
 
 /// What was found, in one line.
@@ -137,6 +159,9 @@ fn describe(description: &Description, encode: &Graph) -> String {
         Latents::Wasserstein => format!("{latents} latents (wasserstein)"),
         Latents::Spherical => format!("{latents} angles (spherical)"),
     });
+    if description.prior.is_some() {
+        parts.push("prior".into());
+    }
     parts.extend(description.remarks.iter().cloned());
     parts.join(", ")
 }

@@ -13,16 +13,18 @@ mod channels;
 mod dot;
 mod pack;
 mod segment;
+mod side;
 mod strip;
 mod tile;
 
 use std::ops::Range;
 
 use pack::{Filter, Lines, Phases};
+use side::Side;
 use tile::Finish;
 
 use super::Source;
-use super::epilogue::{Epilogue, InRegisters};
+use super::epilogue::{Epilogue, InRegisters, Left};
 use super::isa::Isa;
 use super::vector::LANES;
 use crate::plan::Ring;
@@ -35,6 +37,8 @@ const DOT_OUTPUTS: usize = 4;
 #[derive(Debug)]
 pub(crate) struct PackedConv {
     filters: Vec<Filter>,
+    /// The same for frames side by side, where that is faster.
+    side: Option<Box<Side>>,
     /// `[phase][channel]`, phases in the order of [`Phases`].
     bias: Vec<f32>,
     epilogue: Epilogue,
@@ -70,6 +74,7 @@ impl PackedConv {
         let (group_inputs, group_outputs) = (conv.group_inputs(), channels / conv.groups);
         let layout = match (conv.groups, group_inputs, group_outputs) {
             (groups, 1, 1) if groups > 1 => Layout::Channels,
+            _ if side::fits(conv, part) => Layout::Panels,
             (1, _, outputs) if phases > 1 && outputs < LANES => Layout::Phases,
             (_, _, outputs) if outputs <= DOT_OUTPUTS => Layout::Dot,
             _ => Layout::Panels,
@@ -79,8 +84,11 @@ impl PackedConv {
             Part::Newest { .. } => vec![],
             _ => in_order.bias(),
         };
+        let is_side = side::fits(conv, part) && isa.picks() && !conv.taps()[0].is_empty();
+        let column = epilogue.column.as_ref().map(|column| column.data());
         Self {
             filters: in_order.filters(half),
+            side: is_side.then(|| Box::new(Side::new(conv, column))),
             bias,
             epilogue: if matches!(part, Part::Older { .. }) { Epilogue::default() } else { epilogue },
             layout,
@@ -96,13 +104,15 @@ impl PackedConv {
 
     /// Bytes of packed weights.
     pub(crate) fn weight_bytes(&self) -> usize {
-        self.filters.iter().map(Filter::bytes).sum::<usize>() + self.bias.len() * size_of::<f32>()
+        let filters: usize = self.filters.iter().map(Filter::bytes).sum();
+        filters + self.bias.len() * size_of::<f32>() + self.side.as_ref().map_or(0, |side| side.bytes())
     }
 
     /// Frames that the input's ring must repeat behind its end, where up to `frames` are computed at once.
     pub(crate) fn input_mirror(&self, frames: usize) -> usize {
         let within = self.filters.iter().flat_map(|f| &f.segments).map(|s| s.rows_beyond_first(self.row())).max();
-        (frames.clamp(1, tile::MOST_FRAMES) - 1) * self.stride as usize + within.unwrap_or(0)
+        let most = self.side.as_ref().map_or(0, |side| side.most_frames()).max(tile::MOST_FRAMES);
+        (frames.clamp(1, most) - 1) * self.stride as usize + within.unwrap_or(0)
     }
 
     /// Whether it adds to the older taps' sums.
@@ -135,7 +145,13 @@ impl PackedConv {
         let columns = self.columns(panels.clone());
         // One filter computes a frame whole, so it can begin where the sum does; otherwise filters add to what is there.
         let whole = self.layout == Layout::Panels && self.filters.iter().all(|f| !f.segments.is_empty());
-        let in_registers = if whole { self.epilogue.in_registers(addend, ring) } else { None };
+        let (finish, left) =
+            if whole { self.epilogue.in_registers(addend, ring) } else { (InRegisters::default(), Left::All) };
+        if let (Some(side), false) = (&self.side, panels.is_empty()) {
+            self.sum_side_by_side(side, input, ring, own, frames.clone(), finish);
+            self.epilogue.apply(left, self.isa, addend, ring, own, frames, columns);
+            return;
+        }
         if !whole {
             self.begin(sums, ring, own, frames.clone(), columns.clone());
         }
@@ -145,16 +161,13 @@ impl PackedConv {
                 Some(sums) => Begins::Sums(sums),
                 None => Begins::Bias(&self.bias[filter.first_phase * self.channels()..][..self.channels()]),
             };
-            let finish = in_registers.unwrap_or_default();
             let target = Target { ring, own: &mut *own, frames: frames.clone(), begins, finish };
             match &filter.lines {
                 Lines::Full(lines) => self.sum(filter, lines, input, target, panels.clone()),
                 Lines::Half(lines) => self.sum(filter, lines, input, target, panels.clone()),
             }
         }
-        if in_registers.is_none() {
-            self.epilogue.apply(self.isa, addend, ring, own, frames, columns);
-        }
+        self.epilogue.apply(left, self.isa, addend, ring, own, frames, columns);
     }
 
     fn sum<L: pack::Line>(
@@ -261,9 +274,10 @@ enum Begins<'a> {
 }
 
 impl<'a> InRegisters<'a> {
-    /// Of the frames `first`, `first + step`, ….
-    fn of(&self, first: i64, step: usize) -> Finish<'a> {
+    /// Of the frames `first`, `first + step`, …, outputs from `output` on.
+    fn of(&self, first: i64, step: usize, output: usize) -> Finish<'a> {
         let addend = self.addend.map(|addend| (addend.own, addend.ring.walk(first, step)));
-        Finish { slope: self.slope, addend, then: self.then }
+        let column = self.column.map(|column| &column[output..]);
+        Finish { slope: self.slope, addend, column, then: self.then }
     }
 }

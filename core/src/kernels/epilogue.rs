@@ -8,6 +8,7 @@ use super::isa::Isa;
 use super::vector::{LANES, Simd, Work};
 use crate::graph::Pointwise;
 use crate::plan::Ring;
+use crate::tensor::Weight;
 
 /// Applied to sums in this order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,26 +17,35 @@ pub(crate) struct Epilogue {
     pub(crate) function: Option<Function>,
     /// Whether the same frame of another signal is added; one channel is added to all.
     pub(crate) add: bool,
+    /// `[channels]`: what that one channel is multiplied by for each of all.
+    pub(crate) column: Option<Weight>,
     /// A function of all that.
     pub(crate) then: Option<Function>,
 }
 
 impl Epilogue {
-    /// The same, where it is short enough to follow in registers. Its sums lie in `ring`.
-    pub(super) fn in_registers<'a>(&self, addend: Option<Source<'a>>, ring: Ring) -> Option<InRegisters<'a>> {
+    /// What of it follows in registers, and what is left then. Its sums lie in `ring`.
+    pub(super) fn in_registers<'a>(&'a self, addend: Option<Source<'a>>, ring: Ring) -> (InRegisters<'a>, Left) {
         let slope = |function: &Option<Function>| match function {
             None => Some(None),
             Some(Function::Pointwise(Pointwise::LeakyRelu { slope })) => Some(Some(*slope)),
             Some(_) => None,
         };
         let addend = addend.filter(|_| self.add);
-        let fits = addend.is_none_or(|addend| addend.ring.channels == ring.channels);
-        fits.then_some(InRegisters { slope: slope(&self.function)?, addend, then: slope(&self.then)? })
+        let column = self.column.as_ref().map(|column| column.data());
+        let fits = addend.is_none_or(|addend| addend.ring.channels == ring.channels || column.is_some());
+        match (slope(&self.function), slope(&self.then)) {
+            (Some(slope), Some(then)) if fits => (InRegisters { slope, addend, column, then }, Left::Nothing),
+            (Some(slope), None) if fits => (InRegisters { slope, addend, column, then: None }, Left::Then),
+            _ => (InRegisters::default(), Left::All),
+        }
     }
 
-    /// Finishes the `columns` of `frames` in the ring slice `own`.
+    /// Does what is `left` for the `columns` of `frames` in the ring slice `own`.
+    #[expect(clippy::too_many_arguments, reason = "what a frame is made of, by name")]
     pub(super) fn apply(
         &self,
+        left: Left,
         isa: Isa,
         addend: Option<Source<'_>>,
         ring: Ring,
@@ -43,12 +53,17 @@ impl Epilogue {
         frames: Range<i64>,
         columns: Range<usize>,
     ) {
-        if let Some(function) = &self.function {
+        if left == Left::Nothing {
+            return;
+        }
+        if let (Some(function), Left::All) = (&self.function, left) {
             function.apply(isa, ring, own, frames.clone(), columns.clone());
         }
-        if self.add {
+        if self.add && left == Left::All {
             let addend = addend.expect("a convolution that adds has what it adds");
-            combine(isa, Combination::Sum, addend, ring, own, frames.clone(), columns.clone());
+            let how =
+                self.column.as_ref().map_or(Combination::Sum, |c| Combination::Column(&c.data()[columns.clone()]));
+            combine(isa, how, addend, ring, own, frames.clone(), columns.clone());
         }
         if let Some(function) = &self.then {
             function.apply(isa, ring, own, frames, columns);
@@ -63,22 +78,35 @@ pub(super) struct InRegisters<'a> {
     pub(super) slope: Option<f32>,
     /// The same frame of this signal is added.
     pub(super) addend: Option<Source<'a>>,
+    /// Its one channel is multiplied by these for each of all.
+    pub(super) column: Option<&'a [f32]>,
     /// A leaky ReLU of this slope.
     pub(super) then: Option<f32>,
 }
 
+/// What of an epilogue is still to be done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    Nothing,
+    /// The last function.
+    Then,
+    All,
+}
+
 /// How two rows become one.
 #[derive(Clone, Copy)]
-pub(super) enum Combination {
+pub(super) enum Combination<'a> {
     Sum,
     Product,
     Greatest,
+    /// The sum, the other row's one channel multiplied by these.
+    Column(&'a [f32]),
 }
 
 /// Adds to the `columns` of `frames`, or multiplies them by, the same of `x`; one channel goes to all.
 pub(super) fn combine(
     isa: Isa,
-    how: Combination,
+    how: Combination<'_>,
     x: Source<'_>,
     ring: Ring,
     own: &mut [f32],
@@ -102,7 +130,7 @@ pub(super) fn combine(
 }
 
 struct Combine<'a> {
-    how: Combination,
+    how: Combination<'a>,
     rows: usize,
     width: usize,
     x: &'a [f32],
@@ -126,6 +154,16 @@ impl Work for Combine<'_> {
                 let either = s.floats(s.xor(s.xor(a, b), s.and(a, b)));
                 s.select(s.lt(x, y), y, s.select(s.lt(y, x), x, either))
             }),
+            Combination::Column(column) => {
+                for row in 0..self.rows {
+                    let x = s.splat(self.x[row * self.x_row]);
+                    let y = &mut self.y[row * self.y_row..][..self.width];
+                    for (y, weights) in y.chunks_mut(LANES).zip(column.chunks(LANES)) {
+                        let product = s.mul_add(x, s.load_part(weights), s.splat(0.0));
+                        s.store_part(s.add(s.load_part(y), product), y);
+                    }
+                }
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::isa::Isa;
+use super::vector::{LANES, Simd, Work};
 use super::{Source, angles, norm};
 use crate::engine::LatentEdit;
 use crate::plan::Ring;
@@ -49,9 +51,10 @@ pub(super) fn run<'a>(
             | StreamOp::Max
             | StreamOp::PowerSpectrum { .. }
             | StreamOp::Gru(_)
+            | StreamOp::NoiseSynth(_)
+            | StreamOp::AdaIn { .. }
             | StreamOp::Lstm(_)
-            | StreamOp::PRelu { .. }
-            | StreamOp::NoiseSynth(_) => unreachable!("has a kernel of its own"),
+            | StreamOp::PRelu { .. } => unreachable!("has a kernel of its own"),
             StreamOp::Concat => {
                 let mut at = 0;
                 for slot in 0..inputs {
@@ -88,7 +91,7 @@ pub(super) fn run<'a>(
             StreamOp::LayerNorm(layer) => norm::layer_norm(layer, row, y),
             StreamOp::Softmax { groups } => norm::softmax(*groups, row, y),
             StreamOp::LatentEdit => match &mut edit {
-                Some(edit) => edit.apply(row, y),
+                Some(edit) => edit.apply(n, row, y),
                 None => y.copy_from_slice(row),
             },
         }
@@ -107,6 +110,61 @@ pub(super) fn copy(x: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64
             } else {
                 x.iter().zip(y.chunks_exact_mut(ring.channels)).for_each(|(one, y)| y.fill(*one));
             }
+        }
+    }
+}
+
+/// The sum of all inputs, which have as many channels as the ring: each value is read and written once.
+pub(super) fn sum<'a>(
+    isa: Isa,
+    inputs: usize,
+    source: impl Fn(usize) -> Source<'a>,
+    ring: Ring,
+    own: &mut [f32],
+    frames: Range<i64>,
+) {
+    for first in (0..inputs).step_by(TERMS) {
+        let terms = first..inputs.min(first + TERMS);
+        let mut n = frames.start;
+        while n < frames.end {
+            let piece = |ring: Ring| ring.stretches(n..frames.end).next().map_or(n, |piece| piece.end);
+            let end = terms.clone().map(|slot| piece(source(slot).ring)).fold(piece(ring), i64::min);
+            let length = (end - n) as usize * ring.channels;
+            let mut x: [&[f32]; TERMS] = [&[]; TERMS];
+            for (x, slot) in x.iter_mut().zip(terms.clone()) {
+                let source = source(slot);
+                *x = &source.own[source.ring.at(n)..][..length];
+            }
+            let y = &mut own[ring.at(n)..][..length];
+            isa.run(Sum { adds: first > 0, x: &x[..terms.len()], y });
+            n = end;
+        }
+    }
+}
+
+/// Signals summed at once.
+const TERMS: usize = 8;
+
+struct Sum<'a> {
+    /// Whether `y` holds the sum of the terms before.
+    adds: bool,
+    x: &'a [&'a [f32]],
+    y: &'a mut [f32],
+}
+
+impl Work for Sum<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn on<S: Simd>(self, s: S) {
+        let (first, rest) = if self.adds { (None, self.x) } else { (self.x.first(), &self.x[1..]) };
+        for at in (0..self.y.len()).step_by(LANES) {
+            let lanes = at..self.y.len().min(at + LANES);
+            let mut sum = s.load_part(first.map_or(&self.y[lanes.clone()], |x| &x[lanes.clone()]));
+            for x in rest {
+                sum = s.add(sum, s.load_part(&x[lanes.clone()]));
+            }
+            s.store_part(sum, &mut self.y[lanes]);
         }
     }
 }

@@ -109,6 +109,11 @@ impl Isa {
         self.run(Accumulators)
     }
 
+    /// Whether lanes are picked in one instruction.
+    pub(super) fn picks(self) -> bool {
+        self.run(Picks)
+    }
+
     /// Runs `work`, compiled for this set.
     #[inline]
     pub(super) fn run<W: Work>(self, work: W) -> W::Output {
@@ -132,5 +137,16 @@ impl Work for Accumulators {
     #[inline(always)]
     fn on<S: Simd>(self, _: S) -> usize {
         S::ACCUMULATORS
+    }
+}
+
+struct Picks;
+
+impl Work for Picks {
+    type Output = bool;
+
+    #[inline(always)]
+    fn on<S: Simd>(self, _: S) -> bool {
+        S::PICKS
     }
 }

@@ -19,7 +19,7 @@ const BATCH: i64 = 32;
 /// Input, forget, cell and output gate.
 const GATES: usize = 4;
 /// Sums that each gate is made of, so that no product waits for the one before it.
-const CHAINS: usize = 2;
+const CHAINS: usize = 4;
 
 /// A long short-term memory.
 #[derive(Debug)]
@@ -117,9 +117,7 @@ impl Lstm {
             let batch = n..frames.end.min(n + BATCH);
             let panels = 0..self.from_input.panels();
             self.from_input.run(input, None, None, gates, input_gates, batch.clone(), panels);
-            let [before, after] = &mut state;
-            let steps =
-                Steps { lstm: self, input_gates, gates, ring, own, cell, state: [before, after], frames: batch };
+            let steps = Steps { lstm: self, input_gates, gates, ring, own, cell, state: &mut state, frames: batch };
             n += BATCH;
             resets += self.isa.run(steps);
         }
@@ -158,7 +156,7 @@ fn from_input(weights: &graph::Lstm, units: usize, isa: Isa) -> PackedConv {
 }
 
 /// Frames one after another.
-struct Steps<'a> {
+struct Steps<'a, 's> {
     lstm: &'a Lstm,
     input_gates: &'a [f32],
     gates: Ring,
@@ -166,19 +164,20 @@ struct Steps<'a> {
     own: &'a mut [f32],
     cell: &'a mut [f32],
     /// The hidden state before a frame and after it, up to whole panels.
-    state: [&'a mut [f32]; 2],
+    state: &'a mut [&'s mut [f32]; 2],
     frames: Range<i64>,
 }
 
-impl Work for Steps<'_> {
+impl Work for Steps<'_, '_> {
     type Output = usize;
 
     #[inline(always)]
     fn on<S: Simd>(self, s: S) -> usize {
-        let Self { lstm, input_gates, gates, ring, own, cell, state: [before, after], frames } = self;
+        let Self { lstm, input_gates, gates, ring, own, cell, state, frames } = self;
         let units = cell.len();
         let mut resets = 0;
         for n in frames {
+            let [before, after] = &mut *state;
             let input_gates = gates.row(input_gates, n);
             let mut lost = s.splat(0.0);
             for (panel, lines) in lstm.from_state.chunks_exact(lstm.columns * GATES).enumerate() {
@@ -198,7 +197,8 @@ impl Work for Steps<'_> {
                 }
                 let mut sum = sums[0];
                 for gate in 0..GATES {
-                    sum[gate] = s.add(sum[gate], sums[1][gate]);
+                    let [a, b, c, d] = [sums[0][gate], sums[1][gate], sums[2][gate], sums[3][gate]];
+                    sum[gate] = s.add(s.add(a, b), s.add(c, d));
                 }
                 let [input, forget, new, output] = sum;
                 let kept = s.mul(math::sigmoid(s, forget), s.load_part(&cell[lanes.clone()]));
@@ -214,7 +214,7 @@ impl Work for Steps<'_> {
                 resets += 1;
             }
             ring.row_mut(own, n).copy_from_slice(&after[..lstm.hidden]);
-            before.copy_from_slice(after);
+            state.swap(0, 1);
         }
         resets
     }

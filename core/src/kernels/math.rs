@@ -199,7 +199,7 @@ pub(super) fn leaky_hard_tanh<S: Simd>(s: S, x: S::F, [low, high]: [f32; 2], slo
     s.select(s.lt(x, low), below, s.select(s.lt(high, x), above, x))
 }
 
-/// [`crate::graph::Pointwise::FastTanh`]; error 4.
+/// [`crate::graph::Pointwise::FastTanh`]; error 5.5.
 #[inline(always)]
 pub(super) fn fast_tanh<S: Simd>(s: S, x: S::F) -> S::F {
     let [a, b, c] = FAST_TANH_ABOVE.map(|c| s.splat(c));
@@ -210,6 +210,7 @@ pub(super) fn fast_tanh<S: Simd>(s: S, x: S::F) -> S::F {
     let below = s.mul_add(s.add(d, square), s.mul_add(s.mul(e, size), size, size), d);
     s.div(s.mul(x, above), below)
 }
+
 /// The natural logarithm; error 1.0.
 #[inline(always)]
 pub(super) fn log<S: Simd>(s: S, x: S::F) -> S::F {

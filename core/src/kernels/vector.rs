@@ -78,6 +78,16 @@ pub(super) trait Simd: Copy {
     /// The sign moves in from the left.
     fn shift_right<const N: u32>(self, a: Self::I) -> Self::I;
 
+    /// Whether [`Self::pick`] is one instruction.
+    const PICKS: bool = false;
+    /// In each lane, the lane of `v` that `lanes` names there.
+    #[inline(always)]
+    fn pick(self, v: Self::F, lanes: &[u32; LANES]) -> Self::F {
+        let mut values = [0.0; LANES];
+        self.store(v, &mut values);
+        self.load(&lanes.map(|lane| values[lane as usize % LANES]))
+    }
+
     /// Up to sixteen values; zero in the lanes beyond.
     #[inline(always)]
     fn load_part(self, x: &[f32]) -> Self::F {

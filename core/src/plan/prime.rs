@@ -71,6 +71,7 @@ impl Silence {
                         randomness: Randomness::Deterministic,
                         amounts: Amounts::default(),
                         edit: None,
+                        adaptation: None,
                     };
                     kernels[id].run(isa, step.inputs.len(), source, ring, &mut own.values, call);
                 }

@@ -4,6 +4,7 @@
 
 use crate::kernels::{Epilogue, Function};
 use crate::stream::{CachedConv, ConvKind, Part, StreamGraph, StreamNode, StreamOp};
+use crate::tensor::{Tensor, Weight};
 use crate::timing::Reads;
 
 /// One piece of work with a signal of its own.
@@ -42,11 +43,12 @@ pub(crate) struct StepInput {
 }
 
 impl Step {
-    /// Whether its frames from 0 on are no mere response to silence: they are drawn, remembered, or a player's hands
-    /// reach them.
+    /// Whether its frames from 0 on are no mere response to silence: they are drawn, remembered, learned from, or
+    /// a player's hands reach them.
     pub(crate) fn is_personal(&self) -> bool {
-        use StreamOp::{Gaussian, Gru, LatentEdit, Lstm, NoiseSynth};
-        matches!(&self.task, Task::Op(Gaussian { .. } | NoiseSynth(_) | LatentEdit | Gru(_) | Lstm(_)))
+        use StreamOp::{AdaIn, Gaussian, Gru, LatentEdit, Lstm, NoiseSynth};
+        let Task::Op(op) = &self.task else { return false };
+        matches!(op, Gaussian { .. } | NoiseSynth(_) | LatentEdit | Gru(_) | Lstm(_) | AdaIn { .. })
     }
 
     /// What it does, in tables.
@@ -127,7 +129,8 @@ enum Fused {
     Conv { conv: usize, addend: Option<usize>, epilogue: Epilogue },
 }
 
-/// Chains of a convolution, a function, a sum and a function, each read by the next alone.
+/// Chains of a convolution, a function, a sum and a function, each read by the next alone; what is added may be one
+/// channel times a column.
 fn fusions(nodes: &[StreamNode], every_node: bool) -> Vec<Fused> {
     let mut readers: Vec<Vec<usize>> = vec![vec![]; nodes.len()];
     for (id, node) in nodes.iter().enumerate() {
@@ -135,8 +138,23 @@ fn fusions(nodes: &[StreamNode], every_node: bool) -> Vec<Fused> {
     }
     let only_reader = |id: usize| if let ([one], false) = (&readers[id][..], every_node) { Some(*one) } else { None };
     let mut fusions: Vec<_> = nodes.iter().map(|_| Fused::None).collect();
+    // Sums whose last term is one channel times a column.
+    let mut columns: Vec<Option<usize>> = vec![None; nodes.len()];
+    for (id, node) in nodes.iter().enumerate() {
+        if let (StreamOp::Add, [term, column]) = (&node.op, &node.inputs[..])
+            && term != column
+            && only_reader(*column) == Some(id)
+            && only_reader(*term) == Some(id)
+            && matches!(nodes[*term].op, StreamOp::Conv(_))
+            && nodes[*term].channels == nodes[*column].channels
+            && column_of(&nodes[*column].op).is_some()
+        {
+            columns[id] = Some(*column);
+            fusions[*column] = Fused::Into;
+        }
+    }
     for conv in 0..nodes.len() {
-        if !matches!(nodes[conv].op, StreamOp::Conv(_)) {
+        if !matches!((&nodes[conv].op, &fusions[conv]), (StreamOp::Conv(_), Fused::None)) {
             continue;
         }
         let mut chain = vec![conv];
@@ -154,6 +172,10 @@ fn fusions(nodes: &[StreamNode], every_node: bool) -> Vec<Fused> {
             && nodes[id].channels == nodes[conv].channels
         {
             addend = Some(if a == last { b } else { a });
+            if let Some(column) = columns[id] {
+                addend = Some(nodes[column].inputs[0]);
+                epilogue.column = column_of(&nodes[column].op);
+            }
             epilogue.add = true;
             chain.push(id);
             if let Some((id, f)) = function(id) {
@@ -166,6 +188,16 @@ fn fusions(nodes: &[StreamNode], every_node: bool) -> Vec<Fused> {
         fusions[last] = Fused::Conv { conv, addend, epilogue };
     }
     fusions
+}
+
+/// The weights of a convolution that multiplies one channel, and nothing else.
+fn column_of(op: &StreamOp) -> Option<Weight> {
+    let StreamOp::Conv(conv) = op else { return None };
+    let plain = conv.kind == (ConvKind::Strided { stride: 1 }) && conv.left == 0 && conv.bias.is_none();
+    let [out, 1, 1] = conv.weight.shape() else { return None };
+    // Where all are zero, nothing is read.
+    let reads = conv.weight.data().iter().any(|w| *w != 0.0);
+    (plain && reads && conv.groups == 1).then(|| Tensor::new([*out], conv.weight.data().to_vec()).into())
 }
 
 fn function(op: &StreamOp) -> Option<Function> {

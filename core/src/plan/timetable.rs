@@ -27,6 +27,15 @@ struct Row {
     firings: Vec<Firing>,
     /// Frames of a period.
     frames: i64,
+    /// Where every firing is the one before, some ticks and frames on.
+    pace: Option<Pace>,
+}
+
+/// Ticks and frames from one firing to the next.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    ticks: i64,
+    frames: i64,
 }
 
 /// How far a step of a running engine has come.
@@ -55,7 +64,7 @@ impl Timetable {
                     _ => own.push(firing),
                 }
             }
-            Row { firings: own, frames: *frames }
+            Row { pace: Pace::of(&own, period, *frames), firings: own, frames: *frames }
         };
         Self { period, steps: firings.into_iter().zip(frames).map(row).collect() }
     }
@@ -99,6 +108,14 @@ impl Timetable {
 
     fn catch_up(&self, id: usize, progress: &mut Progress, end: i64) {
         let row = &self.steps[id];
+        if let Some(pace) = row.pace {
+            // Firings after the one that is due.
+            let more = (end - 1 - progress.due) / pace.ticks;
+            progress.end += (more + 1) * pace.frames;
+            progress.partial_end = progress.end;
+            progress.due += (more + 1) * pace.ticks;
+            return;
+        }
         while progress.due < end {
             let firing = row.firings[progress.next];
             let frames = progress.period * row.frames;
@@ -120,6 +137,22 @@ impl Timetable {
             row.firings.last().map_or(0, |last| -(-last.partial_end).div_euclid(row.frames) - 1)
         };
         steps.map(ahead).max().unwrap_or(0).max(0)
+    }
+
+    /// Ticks of each frame of step `id`.
+    pub(crate) fn ticks_per_frame(&self, id: usize) -> i64 {
+        self.period / self.steps[id].frames
+    }
+
+    /// Frames of step `id` whose time has begun and that are not computed yet, at most, where up to `chunk` ticks pass at
+    /// once.
+    pub(crate) fn most_waiting(&self, id: usize, chunk: i64) -> i64 {
+        let mut progress = self.start(0)[id];
+        let waiting = |tick: i64| {
+            self.advance(id, &mut progress, tick);
+            (tick + chunk).div_euclid(self.ticks_per_frame(id)) + 1 - progress.end
+        };
+        (0..self.period).map(waiting).max().unwrap_or(1)
     }
 
     /// What each step needs, whenever up to `chunk` ticks pass at once.
@@ -157,6 +190,24 @@ pub(crate) struct Needs {
     pub(crate) held: i64,
     /// Frames that it computes at once, at most.
     pub(crate) at_once: i64,
+}
+
+impl Pace {
+    /// The pace of a row of whole frames, also over the end of its period.
+    fn of(firings: &[Firing], period: i64, frames: i64) -> Option<Self> {
+        let first = firings.first()?;
+        let count = firings.len() as i64;
+        let pace = Self { ticks: period / count, frames: frames / count };
+        let keeps = |(i, firing): (usize, &Firing)| {
+            let i = i as i64;
+            firing.slices == 0
+                && firing.partial_end == firing.end
+                && firing.tick == first.tick + i * pace.ticks
+                && firing.end == first.end + i * pace.frames
+        };
+        let whole = period % count == 0 && frames % count == 0;
+        (whole && firings.iter().enumerate().all(keeps)).then_some(pace)
+    }
 }
 
 impl Firing {

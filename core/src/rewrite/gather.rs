@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::fold::scale_and_offset;
 use super::simplify::readers;
-use crate::graph::{AdaInStatistics, Conv1d, Graph, NodeId, Op};
+use crate::graph::{Conv1d, Graph, NodeId, Op};
 use crate::stream::{CachedConv, ConvKind, StreamOp};
 use crate::tensor::{Tensor, Weight};
 
@@ -80,13 +80,7 @@ fn plain(op: &Op) -> StreamOp {
             let (scale, offset) = scale_and_offset(norm);
             StreamOp::ChannelAffine { scale: rounded(&scale), offset: rounded(&offset) }
         }
-        Op::AdaIn { statistics: Some(statistics) } => {
-            let (scale, offset) = transfer(statistics);
-            StreamOp::ChannelAffine { scale: rounded(&scale), offset: rounded(&offset) }
-        }
-        Op::AdaIn { statistics: None } => {
-            StreamOp::Pointwise(crate::graph::Pointwise::Affine { scale: 1.0, offset: 0.0 })
-        }
+        Op::AdaIn { source, target } => StreamOp::AdaIn { source: source.clone(), target: target.clone() },
         Op::Pointwise(function) => StreamOp::Pointwise(*function),
         Op::Snake { alpha } => StreamOp::Snake { alpha: alpha.clone() },
         Op::Add => StreamOp::Add,
@@ -114,17 +108,6 @@ fn plain(op: &Op) -> StreamOp {
         Op::LayerNorm(norm) => StreamOp::LayerNorm(norm.clone()),
         Op::Softmax { groups } => StreamOp::Softmax { groups: *groups },
     }
-}
-
-/// Scale and offset per channel that carry the source's statistics over to the target's.
-fn transfer(s: &AdaInStatistics) -> (Vec<f64>, Vec<f64>) {
-    let at = |w: &Weight, i: usize| f64::from(w.data()[i]);
-    (0..s.mean_x.len())
-        .map(|i| {
-            let scale = at(&s.std_y, i) / (at(&s.std_x, i) + 1e-5);
-            (scale, at(&s.mean_y, i) - scale * at(&s.mean_x, i))
-        })
-        .unzip()
 }
 
 fn rounded(values: &[f64]) -> Weight {

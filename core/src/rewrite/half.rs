@@ -115,9 +115,10 @@ mod tests {
             description: String::new(),
             sampling_rate: 48_000,
             latent_names: vec![],
+            levels: crate::Levels::default(),
             provenance,
         };
-        rewrite(&Model { forward: graph, latent: None, info }).unwrap()
+        rewrite(&Model { forward: graph, latent: None, prior: None, info }).unwrap()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use crate::stream::{StreamGraph, StreamModel};
+use crate::stream::{PriorStream, StreamModel};
 use crate::tensor::Weight;
 
 /// Makes every pair of equal weights in `model` one allocation.
@@ -18,12 +18,10 @@ pub(super) fn intern(model: &mut StreamModel) {
         alike.push(weight.clone());
         weight.clone()
     };
-    let latent = model.latent.as_mut();
-    let streams: [Option<&mut StreamGraph>; 3] = match latent {
-        Some(latent) => [Some(&mut model.forward), Some(&mut latent.encode), Some(&mut latent.decode)],
-        None => [Some(&mut model.forward), None, None],
-    };
-    streams.into_iter().flatten().for_each(|stream| stream.map_weights(&mut share));
+    let StreamModel { forward, latent, prior, .. } = model;
+    let latent = latent.iter_mut().flat_map(|l| [&mut l.encode, &mut l.decode]);
+    let prior = prior.iter_mut().map(PriorStream::network_mut);
+    std::iter::once(forward).chain(latent).chain(prior).for_each(|stream| stream.map_weights(&mut share));
 }
 
 fn fingerprint(weight: &Weight) -> u64 {

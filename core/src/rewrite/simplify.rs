@@ -40,7 +40,7 @@ pub(super) fn readers(graph: &Graph) -> Vec<Vec<NodeId>> {
 
 fn is_identity(op: &Op, channels: Option<usize>) -> bool {
     match op {
-        Op::AdaIn { statistics: None } | Op::DepthToTime { factor: 1 } | Op::Repeat { factor: 1 } => true,
+        Op::DepthToTime { factor: 1 } | Op::Repeat { factor: 1 } => true,
         Op::Pointwise(Pointwise::Affine { scale, offset }) => *scale == 1.0 && *offset == 0.0,
         Op::Slice { start: 0, channels: kept } => Some(*kept) == channels,
         _ => false,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::conv::{CachedConv, ConvKind};
-use crate::graph::{self, BatchNorm, Gru, LayerNorm, Lstm, NoiseSynth, Op, Pointwise};
+use crate::graph::{self, BatchNorm, Gru, LayerNorm, Lstm, NoiseSynth, Op, Pointwise, Statistics};
 use crate::tensor::Weight;
 use crate::timing::Reads;
 
@@ -95,6 +95,13 @@ pub enum StreamOp<W = Weight> {
     },
     /// [`Op::LatentEdit`].
     LatentEdit,
+    /// [`Op::AdaIn`]; what an engine learns takes the place of what the file holds.
+    AdaIn {
+        /// Of the source.
+        source: Option<Statistics<W>>,
+        /// Of the target.
+        target: Option<Statistics<W>>,
+    },
     /// [`Op::Lstm`].
     Lstm(Lstm<W>),
     /// [`Op::PRelu`].
@@ -162,6 +169,13 @@ impl<W> StreamOp<W> {
             Self::Quantize { codebooks } => StreamOp::Quantize { codebooks: f(codebooks)? },
             Self::Dequantize { codebooks } => StreamOp::Dequantize { codebooks: f(codebooks)? },
             Self::LatentEdit => StreamOp::LatentEdit,
+            Self::AdaIn { source, target } => {
+                let mut side = |held: &Option<Statistics<W>>| match held {
+                    Some(s) => Ok(Some(Statistics { mean: f(&s.mean)?, deviation: f(&s.deviation)? })),
+                    None => Ok(None),
+                };
+                StreamOp::AdaIn { source: side(source)?, target: side(target)? }
+            }
             Self::Lstm(l) => StreamOp::Lstm(Lstm {
                 weight_ih: f(&l.weight_ih)?,
                 weight_hh: f(&l.weight_hh)?,
@@ -214,6 +228,9 @@ impl<W> StreamOp<W> {
             | Self::ToAngles
             | Self::FromAngles
             | Self::LatentEdit => vec![],
+            Self::AdaIn { source, target } => {
+                source.iter().chain(target).flat_map(|s| [&s.mean, &s.deviation]).collect()
+            }
         }
     }
 }
@@ -259,6 +276,7 @@ impl StreamOp {
             | Self::Quantize { .. }
             | Self::Dequantize { .. }
             | Self::LatentEdit
+            | Self::AdaIn { .. }
             | Self::Lstm(_)
             | Self::PRelu { .. } => Reads::same(),
             Self::Max | Self::LayerNorm(_) | Self::Softmax { .. } => Reads::same(),
@@ -326,6 +344,7 @@ impl StreamOp {
             Self::Quantize { codebooks } => Op::Quantize { codebooks: codebooks.clone() },
             Self::Dequantize { codebooks } => Op::Dequantize { codebooks: codebooks.clone() },
             Self::LatentEdit => Op::LatentEdit,
+            Self::AdaIn { source, target } => Op::AdaIn { source: source.clone(), target: target.clone() },
             Self::Lstm(l) => Op::Lstm(l.clone()),
             Self::PRelu { slope } => Op::PRelu { slope: slope.clone() },
             Self::Max => Op::Max,

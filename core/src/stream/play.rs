@@ -85,11 +85,13 @@ mod tests {
         let model = StreamModel {
             forward: rewrite::rewrite_graph(&through).unwrap(),
             latent: Some(LatentStreams { encode: decode.clone(), decode: decode.clone() }),
+            prior: None,
             info: Info {
                 name: String::new(),
                 description: String::new(),
                 sampling_rate: 48_000,
                 latent_names: vec![],
+                levels: crate::Levels::default(),
                 provenance: Provenance { source: String::new(), sha256: String::new(), converter: String::new() },
             },
         };

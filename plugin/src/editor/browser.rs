@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use egui::{Atom, Button, Color32, Key, RichText, ScrollArea, TextEdit, Ui, vec2};
-use nice_plug_egui::RepaintNotifier;
 
 use super::theme;
+use super::window::Repaint;
 use crate::dialog::{self, Listing};
 
 /// An open file list.
@@ -16,7 +16,7 @@ pub(super) struct Browser {
     problem: Option<String>,
     /// What stands in the field.
     typed: String,
-    repaint: RepaintNotifier,
+    repaint: Repaint,
 }
 
 /// What came of a frame.
@@ -31,7 +31,7 @@ pub(super) enum Outcome {
 
 impl Browser {
     /// Opens at a model or a folder.
-    pub(super) fn at(path: &Path, repaint: RepaintNotifier) -> Self {
+    pub(super) fn at(path: &Path, repaint: Repaint) -> Self {
         let mut browser =
             Self { listing: Listing::default(), pending: None, problem: None, typed: String::new(), repaint };
         browser.go(path.to_path_buf());
@@ -69,7 +69,8 @@ impl Browser {
             }
             if self.listing.entries.is_empty() && self.pending.is_none() {
                 ui.label(
-                    RichText::new("No models here: .runnel, .ts, .ckpt and .onnx files are shown").color(theme::DIM),
+                    RichText::new("No models here: .runnel, .ts, .ckpt, .nam and .onnx files are shown")
+                        .color(theme::DIM),
                 );
             }
             if self.listing.cut {
@@ -115,7 +116,7 @@ impl Browser {
 
     fn go(&mut self, folder: PathBuf) {
         let repaint = self.repaint.clone();
-        self.pending = Some(dialog::apart(move || dialog::list(&folder), move || repaint.request_repaint()));
+        self.pending = Some(dialog::apart(move || dialog::list(&folder), move || repaint.request()));
     }
 
     fn receive(&mut self) {

@@ -74,7 +74,9 @@ fn latency(facts: &Facts) -> (String, String) {
     let milliseconds = 1e3 * facts.latency_samples as f64 / f64::from(format.sampling_rate);
     let latency = format!("Latency {} samples · {milliseconds:.1} ms", facts.latency_samples);
     let kilohertz = |rate: u32| f64::from(rate) / 1e3;
-    let resampled = if facts.model_rate == format.sampling_rate {
+    let alike = facts.model_rate == format.sampling_rate
+        || facts.runs_at_multiples && format.sampling_rate.is_multiple_of(facts.model_rate);
+    let resampled = if alike {
         String::new()
     } else {
         let (model, host) = (kilohertz(facts.model_rate), kilohertz(format.sampling_rate));

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use egui::{Align, Button, Layout, RichText, TextEdit, Ui};
-use nice_plug_egui::RepaintNotifier;
 
 use super::browser::Browser;
 use super::theme::{self, Arrow};
+use super::window::Repaint;
 use crate::dialog;
 use crate::library;
 use crate::loader::{Loader, Phase, Status};
@@ -24,22 +24,35 @@ enum Step {
 pub(super) struct ModelBar {
     params: Arc<RunnelParams>,
     loader: Arc<Loader>,
-    repaint: RepaintNotifier,
+    repaint: Repaint,
     /// What stands in the field, and the generation of the path that it was taken from.
     path: (String, u64),
     /// The models opened last, and the one that played when they were asked for.
     recent: (Vec<PathBuf>, Option<PathBuf>),
+    /// What came of the last drop, until another model is chosen.
+    said: Option<String>,
 }
 
 impl ModelBar {
     /// The bar of one instance.
-    pub(super) fn new(params: Arc<RunnelParams>, loader: Arc<Loader>, repaint: RepaintNotifier) -> Self {
-        Self { params, loader, repaint, path: (String::new(), u64::MAX), recent: (Vec::new(), None) }
+    pub(super) fn new(params: Arc<RunnelParams>, loader: Arc<Loader>, repaint: Repaint) -> Self {
+        let (path, recent) = ((String::new(), u64::MAX), (Vec::new(), None));
+        Self { params, loader, repaint, path, recent, said: None }
     }
 
     /// Loads another model.
     pub(super) fn choose(&mut self, path: String) {
         choose(&self.params, &self.loader, path);
+    }
+
+    /// Tells why a drop loads nothing.
+    pub(super) fn say(&mut self, said: String) {
+        self.said = Some(said);
+    }
+
+    /// What there is to tell, until another model is chosen.
+    pub(super) fn said(&self) -> Option<&str> {
+        self.said.as_deref()
     }
 
     /// Shows the bar; opens the browser when asked to.
@@ -54,6 +67,9 @@ impl ModelBar {
     fn follow(&mut self, status: &Status) {
         let playing = status.playing.as_ref().map(|facts| facts.path.clone());
         let generation = self.params.model_path.generation();
+        if self.path.1 != generation {
+            self.said = None;
+        }
         if self.path.1 != generation || self.recent.1 != playing {
             self.path = (self.params.model_path.text(), generation);
             self.recent = (self.loader.library().recent(), playing);
@@ -90,6 +106,7 @@ impl ModelBar {
                     }
                 }
             });
+            menu.response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, !none, "Recent models"));
             let colour = if none { theme::FAINT } else { theme::TEXT };
             theme::arrow(ui, menu.response.rect.right_center() - egui::vec2(12.0, 0.0), Arrow::Down, colour);
         });
@@ -119,7 +136,7 @@ impl ModelBar {
                 choose(&params, &loader, path.to_string_lossy().into_owned());
             }
         };
-        drop(dialog::apart(work, move || repaint.request_repaint()));
+        drop(dialog::apart(work, move || repaint.request()));
     }
 }
 
@@ -145,7 +162,7 @@ pub(super) fn notice(ui: &mut Ui, status: &Status) {
 fn title(ui: &mut Ui, status: &Status) {
     let (name, facts) = match &status.playing {
         Some(facts) => (facts.name.as_str(), facts.description.as_str()),
-        None => ("No model", "The input passes unchanged. Browse for a .runnel file, a RAVE .ts or .ckpt, or an .onnx"),
+        None => ("No model", "Drop a .runnel, .ts, .ckpt, .nam or .onnx file here. The input passes unchanged"),
     };
     let colour = if status.playing.is_some() { egui::Color32::WHITE } else { theme::DIM };
     ui.add(egui::Label::new(RichText::new(name).heading().color(colour)));

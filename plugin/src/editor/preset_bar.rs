@@ -95,6 +95,8 @@ impl PresetBar {
                 ui.close();
             }
         });
+        button
+            .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, format!("Preset: {}", self.current.0)));
         let at = button.rect.right_center() - egui::vec2(14.0, 0.0);
         theme::arrow(ui, at, theme::Arrow::Down, theme::TEXT);
         if button.clicked() {
@@ -154,9 +156,12 @@ impl PresetBar {
     fn compare_row(&mut self, ui: &mut Ui, params: &RunnelParams, hand: &Hand) {
         for (side, name) in ["A", "B"].into_iter().enumerate() {
             let help = "Two sets of settings to compare";
-            if ui.selectable_label(self.side == side, format!(" {name} ")).on_hover_text(help).clicked()
-                && self.side != side
-            {
+            let chosen = self.side == side;
+            let button = ui.selectable_label(chosen, format!(" {name} ")).on_hover_text(help);
+            button.widget_info(|| {
+                egui::WidgetInfo::selected(egui::Role::Button, true, chosen, format!("Settings {name}"))
+            });
+            if button.clicked() && !chosen {
                 let here = Settings::capture(params);
                 let there = self.other.replace(here).unwrap_or_else(|| Settings::capture(params));
                 self.side = side;

@@ -5,32 +5,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use nice_plug_egui::{EguiEditorState, RepaintNotifier};
-
+use super::window::Repaint;
 use crate::telemetry::Telemetry;
 
 /// Between two pictures.
 pub(super) const FRAME: Duration = Duration::from_millis(33);
-/// Looks that a window has to open in.
-const PATIENCE: u32 = 150;
 
-/// A thread that looks at the audio thread's count of calls. It ends with this, or with the window.
+/// A thread that looks at the audio thread's count of calls. It ends with this.
 pub(super) struct Watch(Arc<AtomicBool>);
 
 impl Watch {
     /// Starts looking.
-    pub(super) fn start(telemetry: Arc<Telemetry>, window: Arc<EguiEditorState>, repaint: RepaintNotifier) -> Self {
+    pub(super) fn start(telemetry: Arc<Telemetry>, repaint: Repaint) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let look = move || {
-            let (mut calls, mut looks) = (telemetry.calls(), 0);
-            while !stopped.load(Ordering::Relaxed) && (window.is_open() || looks < PATIENCE) {
+            let mut calls = telemetry.calls();
+            while !stopped.load(Ordering::Relaxed) {
                 thread::sleep(FRAME);
-                looks = looks.saturating_add(1);
                 let now = telemetry.calls();
                 if now != calls {
                     calls = now;
-                    repaint.request_repaint();
+                    repaint.request();
                 }
             }
         };

@@ -124,7 +124,8 @@ impl Loader {
         };
         told(&shown, Step::Planning);
         let (model, facts) = plan(&path, &model, mode, latency).map_err(refused)?;
-        Ok(Outcome::New { path, contents, model: Box::new(model), facts })
+        let model = Box::new(model.remembering(self.params.memory.clone(), &contents));
+        Ok(Outcome::New { path, contents, model, facts })
     }
 
     /// Where the model is. A person means the path that they gave, a project the model that it was saved with.
@@ -147,7 +148,7 @@ impl Loader {
 }
 
 fn plan(path: &Path, model: &StreamModel, mode: Mode, latency: Latency) -> Result<(LoadedModel, Facts), String> {
-    let receptive_field = model.forward.receptive_field_samples();
+    let (receptive_field, has_prior) = (model.forward.receptive_field_samples(), model.prior.is_some());
     let model = LoadedModel::new(model, mode, latency)?;
     let info = &model.info;
     let facts = Facts {
@@ -156,9 +157,11 @@ fn plan(path: &Path, model: &StreamModel, mode: Mode, latency: Latency) -> Resul
         path: path.to_owned(),
         model_rate: info.sampling_rate,
         latent_names: info.latent_names.clone(),
+        has_prior,
         receptive_field,
         format: None,
         latency_samples: 0,
+        runs_at_multiples: model.runs_at_multiples(),
     };
     Ok((model, facts))
 }

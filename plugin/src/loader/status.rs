@@ -69,6 +69,8 @@ pub struct Facts {
     pub model_rate: u32,
     /// One name per latent; empty without latents.
     pub latent_names: Vec<String>,
+    /// Whether a prior can play its latents.
+    pub has_prior: bool,
     /// Samples before and after its own time that an output sample depends on, at the model's rate; the past may be
     /// without end.
     pub receptive_field: (Option<u64>, u64),
@@ -76,6 +78,8 @@ pub struct Facts {
     pub format: Option<Format>,
     /// Latency in host samples.
     pub latency_samples: usize,
+    /// Whether it needs no resampling at multiples of its rate.
+    pub runs_at_multiples: bool,
 }
 
 impl fmt::Display for Phase {

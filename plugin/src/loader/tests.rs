@@ -8,9 +8,11 @@ use nice_plug::prelude::Params;
 use runnel::format;
 
 use super::*;
+use crate::audio::{AudioPath, Controls};
 use crate::folders::TestFolder;
+use crate::hands::Hands;
 use crate::model_file;
-use crate::test_models::lookahead_stream;
+use crate::test_models::{learner_stream, lookahead_stream};
 
 type State = BTreeMap<String, String>;
 
@@ -258,6 +260,53 @@ fn what_was_opened_is_remembered() {
     let state = rig.state();
     rig.open_project(&state);
     assert_eq!(rig.loader.library().recent(), [Path::new(&b), Path::new(&a)]);
+}
+
+#[test]
+fn a_project_keeps_what_its_model_learned() {
+    let mut rig = Rig::new("learned");
+    let path = rig.folder.0.join("learner.runnel");
+    format::save(&learner_stream(48_000), &path).unwrap();
+    rig.choose(path.to_str().unwrap());
+    assert_eq!(rig.loader.params.memory.knows(), Some([false, false]));
+    let learns = |stage: Box<Stage>, learning: runnel::Learning| {
+        let (_, incoming) = RingBuffer::new(1);
+        let (retired, _) = RingBuffer::new(1);
+        let mut path = AudioPath::new(FORMAT, Exchange { incoming, retired }, Arc::default());
+        path.install(stage);
+        let level = [1.0; 256];
+        for hands in [Hands { learning, ..Hands::default() }, Hands::default()] {
+            let (mut left, mut right): (Vec<f32>, Vec<f32>) = (0..256).map(|i| ((i * 7 % 13) as f32, 0.5)).unzip();
+            let hands = &hands;
+            let (mix, input_gain, output_gain) = (&level, &level, &level);
+            let [bypassed, limited, gated] = [false; 3];
+            let controls = Controls { mix, input_gain, output_gain, bypassed, limited, gated, hands };
+            path.process(&mut [&mut left, &mut right], 0..256, controls);
+        }
+    };
+    learns(rig.loader.activate(FORMAT, 512), runnel::Learning::Target);
+    assert_eq!(rig.loader.params.memory.knows(), Some([false, true]));
+    let state = rig.state();
+    let status = rig.open_project(&state);
+    assert_eq!((status.phase, status.note), (Phase::Settled, None));
+    assert_eq!(rig.loader.params.memory.knows(), Some([false, true]));
+    assert_eq!(rig.state(), state);
+
+    // The same project again, with something learned on top: the state's word counts, without another look at the model.
+    learns(rig.loader.activate(FORMAT, 512), runnel::Learning::Source);
+    assert_eq!(rig.loader.params.memory.knows(), Some([true, true]));
+    rig.loader.start();
+    rig.loader.params.deserialize_fields(&state);
+    rig.next_stage();
+    assert_eq!(rig.loader.params.memory.knows(), Some([false, true]));
+
+    // Another model under the same name.
+    let mut other = learner_stream(48_000);
+    other.info.description = "retrained".into();
+    format::save(&other, &path).unwrap();
+    let note = rig.open_project(&state).note.unwrap();
+    assert!(note.contains("What the project had learned is not used: the model is another one."), "{note}");
+    assert_eq!(rig.loader.params.memory.knows(), Some([false, false]));
 }
 
 #[test]

@@ -111,11 +111,12 @@ slot!([T] EnumParam<T>, |choice: T| Value::Choice(choice_id(choice)), |value: &V
     _ => None,
 });
 
-/// All parameters of the sound by their ids: bypass, latency and thread belong to the track and the machine.
+/// All parameters of the sound by their ids: bypass, latency and thread belong to the track and the machine, and to learn
+/// is an act.
 fn slots(params: &RunnelParams) -> impl Iterator<Item = (String, &dyn Slot)> {
     let ids: HashMap<ParamPtr, String> = params.param_map().into_iter().map(|(id, at, _)| (at, id)).collect();
     let p = params;
-    let own: [&dyn Slot; 14] = [
+    let own: [&dyn Slot; 16] = [
         &p.mix,
         &p.input_gain,
         &p.output_gain,
@@ -130,6 +131,8 @@ fn slots(params: &RunnelParams) -> impl Iterator<Item = (String, &dyn Slot)> {
         &p.gate,
         &p.freeze,
         &p.jitter,
+        &p.prior,
+        &p.prior_temperature,
     ];
     let latents = p.latents.iter().flat_map(|latent| [&latent.bias as &dyn Slot, &latent.scale]);
     let sources = p.sources.iter().flat_map(|source| [&source.latent as &dyn Slot, &source.depth]);
@@ -150,7 +153,8 @@ fn shortest(x: f32) -> f64 {
 mod tests {
     use super::*;
 
-    const NOT_SOUND: [&str; 3] = ["bypass", "latency", "worker"];
+    const NOT_SOUND: [&str; 7] =
+        ["bypass", "latency", "worker", "learn-source", "learn-target", "reset-source", "reset-target"];
 
     #[test]
     fn every_parameter_of_the_sound_is_captured() {

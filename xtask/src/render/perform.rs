@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use runnel::engine::Engine;
+use runnel::engine::{Engine, Learned};
 use runnel::plan::{Plan, PlanOptions};
 use runnel::random::Randomness;
 use runnel::stream::StreamGraph;
@@ -23,6 +23,8 @@ pub(super) struct Performance<'a> {
     pub(super) stream: &'a StreamGraph,
     /// Runs this instead of the stream.
     pub(super) offline: Option<&'a OfflineMethod>,
+    /// What the stream has learned before.
+    pub(super) learned: Option<&'a Learned>,
     pub(super) method: Method,
     pub(super) model_rate: u32,
     pub(super) randomness: Randomness,
@@ -45,12 +47,7 @@ pub(super) struct Performed {
 pub(super) fn perform(performance: &Performance, clip: &Clip, what: &str) -> Result<Performed> {
     let Performance { stream: model, method, model_rate, .. } = *performance;
     let file_rate = clip.sampling_rate.filter(|_| method.reads_audio());
-    let channels = match file_rate {
-        Some(rate) => resample(&clip.channels, rate, model_rate)?,
-        None => clip.channels.clone(),
-    };
-    let reads = model.input().channels;
-    let groups = group(channels, reads, method)?;
+    let groups = planes_of(clip, model, method, model_rate)?;
     let frames = groups[0][0].len();
     let frames_out = covering(frames, model);
 
@@ -72,6 +69,10 @@ pub(super) fn perform(performance: &Performance, clip: &Clip, what: &str) -> Res
             let mut progress = Progress::new(what, frames * groups.len());
             for planes in &groups {
                 let mut engine = Engine::new(plan.clone(), performance.randomness);
+                if let Some(learned) = performance.learned {
+                    engine.restore(learned)?;
+                    engine.reset();
+                }
                 let fed = if performance.keep_latency { frames } else { frames_until(&engine, frames_out as i64) };
                 let planes: Vec<_> = planes.iter().map(Vec::as_slice).collect();
                 let streamed =
@@ -105,6 +106,20 @@ pub(super) fn perform(performance: &Performance, clip: &Clip, what: &str) -> Res
         None => Clip { channels: outputs, sampling_rate: Some(model_rate) },
     };
     Ok(Performed { clip, elapsed, seconds })
+}
+
+/// The clip at the model's rate, in groups of as many channels as the model reads.
+pub(super) fn planes_of(
+    clip: &Clip,
+    model: &StreamGraph,
+    method: Method,
+    model_rate: u32,
+) -> Result<Vec<Vec<Vec<f32>>>> {
+    let channels = match clip.sampling_rate.filter(|_| method.reads_audio()) {
+        Some(rate) => resample(&clip.channels, rate, model_rate)?,
+        None => clip.channels.clone(),
+    };
+    group(channels, model.input().channels, method)
 }
 
 /// Channels in groups of as many as the model reads.

@@ -103,11 +103,13 @@ impl Weights {
         Ok(Model {
             forward: encode.then("latents", &decode)?,
             latent: Some(Latent { encode, decode }),
+            prior: None,
             info: Info {
                 name: "demo".into(),
                 description: format!("Runnel's demo autoencoder, mono, {SAMPLING_RATE} Hz, {LATENTS} latents"),
                 sampling_rate: SAMPLING_RATE,
                 latent_names: (0..LATENTS).map(|i| format!("latent {i}")).collect(),
+                levels: runnel::Levels::default(),
                 provenance: Provenance {
                     source: "train-demo".into(),
                     sha256: String::new(),

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::weights::malformed;
-use crate::graph::Op;
+use crate::graph::{Graph, Op};
 use crate::import::ImportError;
 use crate::tensor::{Tensor, Weight};
 
@@ -24,6 +24,8 @@ pub(super) struct Description {
     pub(super) head: Head,
     /// The bands that the head's output is in; `None`: audio.
     pub(super) output: Option<Pqmf>,
+    /// What the latents are likely to do next.
+    pub(super) prior: Option<Prior>,
     /// How many latents the source itself keeps; `None`: RAVE's default fidelity decides.
     pub(super) exported_latents: Option<usize>,
     /// What else a reader of the description should know.
@@ -35,6 +37,17 @@ pub(super) struct Description {
 pub(super) enum Generation {
     V1,
     V2,
+}
+
+/// An autoregressive model of the latents.
+#[derive(Debug)]
+pub(super) struct Prior {
+    /// One-hot frames to logits.
+    pub(super) network: Graph,
+    /// Indices of each latent.
+    pub(super) resolution: usize,
+    /// Audio samples to each frame.
+    pub(super) ratio: usize,
 }
 
 /// What the encoder reads.

@@ -2,6 +2,7 @@
 //! alignment delays and stride delays are left behind, which gives the offline model back.
 
 mod module;
+mod prior;
 
 use module::{At, class};
 
@@ -75,6 +76,10 @@ pub(super) fn describe(root: &Module) -> Result<Description, ImportError> {
         decoder: decoder_chain,
         head,
         output,
+        prior: match root.optional("prior_module") {
+            Some(prior) => prior::prior(&prior)?,
+            None => None,
+        },
         exported_latents: root.module.int("latent_size").and_then(|n| usize::try_from(n).ok()),
         remarks,
     })

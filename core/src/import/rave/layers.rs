@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::description::{Layer, Padding, place};
 use super::weights::{Weights, malformed};
-use crate::graph::{AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Gru, Op, Pointwise};
+use crate::graph::{BatchNorm, Conv1d, ConvTranspose1d, Gru, Op, Pointwise, Statistics};
 use crate::import::ImportError;
 use crate::tensor::{Tensor, Weight};
 
@@ -311,20 +311,18 @@ impl Walk<'_> {
 
     fn adain(&self, path: &str) -> Result<Op, ImportError> {
         let key = |end: &str| format!("{path}.{end}");
-        let learned = self.weights.scalar_or_zero(&key("num_update_x"))? > 0.0
-            && self.weights.scalar_or_zero(&key("num_update_y"))? > 0.0;
         let row = |end: &str| -> Result<Weight, ImportError> { Ok(first_row(&self.weights.tensor::<3>(&key(end))?)) };
-        let statistics = if learned {
-            Some(AdaInStatistics {
-                mean_x: row("mean_x")?,
-                std_x: row("std_x")?,
-                mean_y: row("mean_y")?,
-                std_y: row("std_y")?,
-            })
-        } else {
-            None
+        let learned = |updates: &str, mean: &str, deviation: &str| -> Result<Option<Statistics>, ImportError> {
+            if self.weights.scalar_or_zero(&key(updates))? > 0.0 {
+                Ok(Some(Statistics { mean: row(mean)?, deviation: row(deviation)? }))
+            } else {
+                Ok(None)
+            }
         };
-        Ok(Op::AdaIn { statistics })
+        Ok(Op::AdaIn {
+            source: learned("num_update_x", "mean_x", "std_x")?,
+            target: learned("num_update_y", "mean_y", "std_y")?,
+        })
     }
 
     fn gru(&self, path: &str) -> Result<Vec<Layer>, ImportError> {

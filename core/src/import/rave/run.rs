@@ -67,6 +67,7 @@ pub(super) fn describe(state: StateDict, config: &Config) -> Result<Description,
         decoder,
         head,
         output,
+        prior: None,
         exported_latents: None,
         remarks: vec![],
     })

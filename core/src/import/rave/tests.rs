@@ -161,7 +161,7 @@ fn phase_one_of_v1_has_no_noise() {
 }
 
 #[test]
-fn fresh_adain_is_the_identity() {
+fn an_adain_side_without_updates_is_not_learned() {
     let mut state = state("v2");
     for (key, array) in &mut state {
         if key.ends_with("num_update_y") {
@@ -169,8 +169,10 @@ fn fresh_adain_is_the_identity() {
         }
     }
     let (encode, _) = graphs(run::describe(state, &config("v2")), LatentChoice::Default).unwrap();
-    let fresh = |node: &crate::graph::Node| !matches!(&node.op, Op::AdaIn { statistics: Some(_) });
-    assert!(encode.nodes().iter().all(fresh));
+    let sides =
+        |op: &Op| if let Op::AdaIn { source, target } = op { Some((source.is_some(), target.is_some())) } else { None };
+    let found: Vec<_> = encode.nodes().iter().filter_map(|node| sides(&node.op)).collect();
+    assert!(!found.is_empty() && found.iter().all(|sides| *sides == (true, false)), "{found:?}");
 }
 
 #[test]
@@ -199,17 +201,18 @@ fn a_chosen_number_of_latents_is_checked() {
     }
 }
 
+/// Edits the child of `module` at a dotted path.
+fn child(module: &mut Module, path: &str, edit: &mut dyn FnMut(&mut Module)) {
+    let found = path.split('.').try_fold(module, |module, name| match module.attributes.get_mut(name) {
+        Some(Attribute::Module(module)) => Some(module),
+        _ => None,
+    });
+    edit(found.unwrap_or_else(|| panic!("no module {path}")));
+}
+
 #[test]
 fn what_is_no_stock_export_is_named() {
     let said = |root: &Module| graphs(export::describe(root), LatentChoice::Default).unwrap_err().to_string();
-    let child = |module: &mut Module, path: &str, edit: &mut dyn FnMut(&mut Module)| {
-        let found = path.split('.').try_fold(module, |module, name| match module.attributes.get_mut(name) {
-            Some(Attribute::Module(module)) => Some(module),
-            _ => None,
-        });
-        edit(found.unwrap_or_else(|| panic!("no module {path}")));
-    };
-
     let mut root = export("v2");
     root.class = "traced_model.TraceModel".into();
     assert!(said(&root).contains("first generation"), "{}", said(&root));
@@ -236,6 +239,48 @@ fn what_is_no_stock_export_is_named() {
     let mut root = export("v1");
     root.attributes.insert("latent_size".into(), Attribute::Int(9));
     assert!(said(&root).contains("latent_size: is 9; the model has 4 latents"), "{}", said(&root));
+}
+
+#[test]
+fn a_damaged_prior_is_named() {
+    let said = |place: &str, name: &str, value: Attribute| {
+        let mut root = export("prior");
+        child(&mut root, place, &mut |m| drop(m.attributes.insert(name.into(), value.clone())));
+        let prior = export::describe(&root).map(|description| description.prior.unwrap());
+        let decode = decode::decode(&export::describe(&export("prior")).unwrap(), 4).unwrap();
+        prior.and_then(|prior| played(&prior, &decode)).unwrap_err().to_string()
+    };
+    let (quantized, pretrained) = ("prior_module.pretrained.quantized_normal", "prior_module.pretrained");
+    let pad = Attribute::List(vec![Attribute::Int(1), Attribute::Int(1)]);
+    let cases = [
+        (quantized, "resolution", Attribute::Int(0), "resolution: is 0; at least 2 is needed"),
+        (quantized, "resolution", Attribute::Int(i64::MAX), "times 4 latents it is more than 65536"),
+        (quantized, "resolution", Attribute::Int(9), "prior.pre_net.0 (conv1d)"),
+        (quantized, "clamp", Attribute::Int(3), "only RAVE's own 4"),
+        (pretrained, "latent_size", Attribute::Int(-1), "latent_size: is -1"),
+        (
+            pretrained,
+            "latent_size",
+            Attribute::None,
+            "latent_size: the rave.prior.model.VariationalPrior holds no such",
+        ),
+        (pretrained, "residuals", Attribute::None, "prior_module.pretrained.residuals: the export has no such module"),
+        (
+            "prior_module.pretrained.residuals.1.dconv",
+            "_pad",
+            pad,
+            "residuals.1.dconv: pads 1 frames before and 1 after",
+        ),
+        ("prior_module", "ratio", Attribute::Int(16), "ratio: is 16; the decoder makes 32 samples of each frame"),
+    ];
+    for (place, name, value, expected) in cases {
+        let message = said(place, name, value);
+        assert!(message.contains(expected), "{place}.{name}: {message}");
+    }
+    let mut root = export("prior");
+    child(&mut root, "prior_module", &mut |m| m.class = "mine.Prior".into());
+    let message = export::describe(&root).unwrap_err().to_string();
+    assert!(message.contains("class mine.Prior at prior_module"), "{message}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::stream::Tap;
 use super::Layout;
 
 /// Products summed on their own before they join the sum: rounding grows with the length of a chain of additions.
-const BLOCK: usize = 32;
+pub(super) const BLOCK: usize = 32;
 
 /// Products whose inputs lie in one piece.
 #[derive(Clone, Copy, Debug)]

@@ -50,7 +50,7 @@ impl PackedConv {
                     Begins::Sums(sums) => Begin::Sums(sums.own, sums.ring.walk(first, self.phases)),
                 };
                 let places = target.ring.walk(first, self.phases);
-                let (own, finish) = (&mut *target.own, target.finish.of(first, self.phases));
+                let (own, finish) = (&mut *target.own, target.finish.of(first, self.phases, output));
                 let strip = self.strip(filter, lines, input, column, quotients.clone());
                 run(self.isa, count, Strip { own, places, output, last_lanes, begin, finish, ..strip });
             }

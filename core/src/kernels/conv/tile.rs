@@ -54,6 +54,8 @@ pub(super) struct Finish<'a> {
     pub(super) slope: Option<f32>,
     /// The same outputs of frames that lie elsewhere are added.
     pub(super) addend: Option<(&'a [f32], Walk)>,
+    /// Their one channel is multiplied by these for each output of the strip.
+    pub(super) column: Option<&'a [f32]>,
     /// A leaky ReLU of this slope.
     pub(super) then: Option<f32>,
 }
@@ -121,7 +123,19 @@ impl<L: Line> Strip<'_, L> {
         }
         if let Some((values, walk)) = &mut self.finish.addend {
             let mut addends = [[s.splat(0.0); P]; T];
-            load(s, &mut addends, values, walk.next(self.output), outputs);
+            if let Some(column) = self.finish.column {
+                let mut weights = [[s.splat(0.0); P]; 1];
+                load(s, &mut weights, column, [0], outputs);
+                let rows: [usize; T] = walk.next(0);
+                for t in 0..T {
+                    let x = s.splat(values[rows[t]]);
+                    for p in 0..P {
+                        addends[t][p] = s.mul_add(x, weights[0][p], s.splat(0.0));
+                    }
+                }
+            } else {
+                load(s, &mut addends, values, walk.next(self.output), outputs);
+            }
             for (sum, addend) in sums.as_flattened_mut().iter_mut().zip(addends.as_flattened()) {
                 *sum = s.add(*sum, *addend);
             }

@@ -271,7 +271,8 @@ proptest! {
         conv in conv(), from in -9..9i64, len in 0..41i64, function in any::<bool>(), add in any::<bool>(), then in any::<bool>(),
     ) {
         let leaky = |slope| Some(Function::Pointwise(Pointwise::LeakyRelu { slope }));
-        let epilogue = Epilogue { function: leaky(0.25).filter(|_| function), add, then: leaky(0.5).filter(|_| then) };
+        let function_of = leaky(0.25).filter(|_| function);
+        let epilogue = Epilogue { function: function_of, add, column: None, then: leaky(0.5).filter(|_| then) };
         for isa in each_set() {
             let (ring, plain) = Run::on(isa).whole(&conv, from..from + len);
             let (_, own) = Run { epilogue: epilogue.clone(), ..Run::on(isa) }.whole(&conv, from..from + len);
@@ -300,6 +301,7 @@ fn epilogue(channels: usize) -> Epilogue {
     Epilogue {
         function: Some(Function::Pointwise(Pointwise::Tanh)),
         add: true,
+        column: None,
         then: Some(Function::Affine { scale: parameters(), offset: parameters() }),
     }
 }

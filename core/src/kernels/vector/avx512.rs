@@ -132,6 +132,11 @@ impl Simd for Avx512 {
     fn shift_right<const N: u32>(self, a: Self::I) -> Self::I {
         proven!(_mm512_sra_epi32(a, _mm_cvtsi32_si128(N.cast_signed())))
     }
+    const PICKS: bool = true;
+    #[inline(always)]
+    fn pick(self, v: Self::F, lanes: &[u32; LANES]) -> Self::F {
+        proven!(_mm512_permutexvar_ps(_mm512_loadu_si512(lanes.as_ptr().cast()), v))
+    }
     #[inline(always)]
     fn load_part(self, x: &[f32]) -> Self::F {
         let mask = first_lanes(x.len());

@@ -1,6 +1,6 @@
 //! A module of the tree as a layer: one arm per class.
 
-use crate::graph::{AdaInStatistics, BatchNorm, Conv1d, ConvTranspose1d, Gru, Op, Pointwise};
+use crate::graph::{BatchNorm, Conv1d, ConvTranspose1d, Gru, Op, Pointwise, Statistics};
 use crate::import::ImportError;
 use crate::import::rave::description::{Layer, Noise, Padding, place};
 use crate::import::rave::layers::{first_row, gru_place, snake};
@@ -161,19 +161,18 @@ impl<'a> At<'a> {
     }
 
     pub(super) fn adain(&self) -> Result<Op, ImportError> {
-        let learned = self.scalar_or_zero("num_update_x")? > 0.0 && self.scalar_or_zero("num_update_y")? > 0.0;
         let row = |name: &str| -> Result<Weight, ImportError> { Ok(first_row(&self.tensor::<3>(name)?)) };
-        let statistics = if learned {
-            Some(AdaInStatistics {
-                mean_x: row("mean_x")?,
-                std_x: row("std_x")?,
-                mean_y: row("mean_y")?,
-                std_y: row("std_y")?,
-            })
-        } else {
-            None
+        let learned = |updates: &str, mean: &str, deviation: &str| -> Result<Option<Statistics>, ImportError> {
+            if self.scalar_or_zero(updates)? > 0.0 {
+                Ok(Some(Statistics { mean: row(mean)?, deviation: row(deviation)? }))
+            } else {
+                Ok(None)
+            }
         };
-        Ok(Op::AdaIn { statistics })
+        Ok(Op::AdaIn {
+            source: learned("num_update_x", "mean_x", "std_x")?,
+            target: learned("num_update_y", "mean_y", "std_y")?,
+        })
     }
 
     pub(super) fn gru(&self) -> Result<Vec<Layer>, ImportError> {

@@ -1,0 +1,89 @@
+//! Neural Amp Modeler: `.nam` files of versions 0.5 to 0.7, and the folders of 2022, `config.json` with `weights.npy`.
+//! Written from the format and checked against its player (sdatkinson/NeuralAmpModelerCore 0.5.5).
+//!
+//! The player runs silence through a model before it plays. For convolutions that is the state an engine starts from
+//! anyway; recurrent networks get the state that they reach.
+
+mod activation;
+mod convnet;
+mod description;
+mod file;
+mod film;
+mod gating;
+mod linear;
+mod lstm;
+mod network;
+mod size;
+#[cfg(test)]
+mod tests;
+mod wavenet;
+mod weights;
+
+use std::path::Path;
+
+use self::description::{describe, levels};
+use self::file::File;
+use self::network::{Network, architecture};
+use super::bytes::{self, sha256};
+use super::{ImportError, Options};
+use crate::graph::Graph;
+use crate::model::{Info, Model, Provenance};
+
+/// Samples per second, where a file does not say.
+const ASSUMED_RATE: u32 = 48_000;
+
+/// The model of a `.nam` file.
+///
+/// # Errors
+/// Names what is missing, damaged, unknown, or contradicts another part.
+pub fn from_file(name: &str, path: &Path, options: &Options) -> Result<Model, ImportError> {
+    from_bytes(name, &file_name(path), &bytes::read(path)?, options)
+}
+
+/// The model of a `.nam` file's bytes; `source` names the file.
+///
+/// # Errors
+/// As [`from_file`].
+pub fn from_bytes(name: &str, source: &str, bytes: &[u8], options: &Options) -> Result<Model, ImportError> {
+    model(&File::parse(bytes, source)?, name, source, sha256(&[bytes]), options)
+}
+
+/// The model of a folder that holds `config.json` and `weights.npy`.
+///
+/// # Errors
+/// As [`from_file`].
+pub fn from_folder(name: &str, folder: &Path, options: &Options) -> Result<Model, ImportError> {
+    let (config, weights) = (bytes::read(&folder.join("config.json"))?, bytes::read(&folder.join("weights.npy"))?);
+    let file = File::of_2022(&config, &weights)?;
+    model(&file, name, &file_name(folder), sha256(&[&config, &weights]), options)
+}
+
+fn model(file: &File, name: &str, source: &str, sha256: String, options: &Options) -> Result<Model, ImportError> {
+    let chosen = size::chosen(file, options.size)?;
+    let rate = chosen.rate()?;
+    let channels = network::input_channels(chosen)?;
+    let mut graph = Graph::new(channels);
+    let mut network = Network::new(&mut graph, rate, options.size);
+    let found = architecture(&mut network, chosen, 0)?;
+    if options.size.is_some() && !network.has_sizes && std::ptr::eq(chosen, file) {
+        let found = format!("{source} holds a model of one size");
+        return Err(ImportError::unknown(found, "leave the size out"));
+    }
+    let info = Info {
+        name: name.into(),
+        description: describe(chosen, &found, rate),
+        sampling_rate: rate.unwrap_or(ASSUMED_RATE),
+        latent_names: vec![],
+        provenance: Provenance {
+            source: source.into(),
+            sha256,
+            converter: format!("runnel {}", env!("CARGO_PKG_VERSION")),
+        },
+        levels: levels(chosen),
+    };
+    Ok(Model { forward: graph, latent: None, prior: None, info })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
