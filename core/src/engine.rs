@@ -2,12 +2,14 @@
 //! input: each frame of each node is a pure function of the frames it reads.
 
 mod adaptation;
+mod held;
 mod moments;
 
 use std::sync::Arc;
 
 pub(crate) use adaptation::Adaptation;
 pub use adaptation::{Learned, LearnedNode, Learning, RestoreError};
+pub use held::Held;
 pub use moments::Moments;
 
 use crate::kernels::{Call, Kernel};
@@ -26,6 +28,7 @@ pub struct Engine {
     edits: Vec<LatentEdit>,
     /// In the order of their steps.
     adaptations: Vec<Adaptation>,
+    held: Vec<Held>,
     recurrent_resets: u64,
 }
 
@@ -104,6 +107,7 @@ impl Engine {
             amounts: Amounts::default(),
             edits: edits.collect(),
             adaptations: adaptations.collect(),
+            held: plan.parameters.iter().map(|parameter| Held::new(parameter, &plan.kernels)).collect(),
             recurrent_resets: 0,
             plan,
         };
@@ -194,8 +198,8 @@ impl Engine {
         self.plan.due(self.state.received)
     }
 
-    /// Back to the start of a signal. Latent edits stay, but nothing is held; what was learned stays, and so does
-    /// learning. The silence before the signal meets the statistics of the file.
+    /// Back to the start of a signal. Latent edits and parameters stay, but no latent is held; what was learned stays, and
+    /// so does learning. The silence before the signal meets the statistics of the file.
     pub fn reset(&mut self) {
         self.edits.iter_mut().for_each(LatentEdit::restart);
         self.state.arena.copy_from_slice(&self.plan.initial.arena);
@@ -276,6 +280,11 @@ impl Engine {
         Ok(())
     }
 
+    /// What the player holds: one for each name among the model's [`crate::graph::Op::Parameter`]s, at its default first.
+    pub fn parameters(&mut self) -> &mut [Held] {
+        &mut self.held
+    }
+
     /// The plan that this engine runs.
     pub fn plan(&self) -> &Arc<Plan> {
         &self.plan
@@ -329,6 +338,8 @@ impl Engine {
                 Ok(at) => Some(&mut self.adaptations[at]),
                 Err(_) => None,
             };
+            let holds = plan.kernels[id].parameter().and_then(|_| self.held.iter().find(|held| held.reaches(id)));
+            let held = holds.map(Held::values);
             observe(id, true);
             // The rest of what is begun, what is whole, and what is begun anew.
             let begun = from.end..from.partial_end;
@@ -348,6 +359,7 @@ impl Engine {
                         amounts: self.amounts,
                         edit: edit.as_deref_mut(),
                         adaptation: adaptation.as_deref_mut(),
+                        held,
                     };
                     self.recurrent_resets += plan.run(id, &mut state.arena, call);
                 }

@@ -11,8 +11,9 @@
 //!   "prior":   { "resolution": 32 } }
 //! ```
 //!
-//! `prior` stands where the model has one. Version 2 has it, and the op `ada_in`; a file with neither is of version 1, so
-//! that older Runnels read it.
+//! `prior` stands where the model has one. Version 2 has it, the ops `ada_in`, `lstm`, `p_relu`, `parameter`, `max`,
+//! `layer_norm` and `softmax`, and the functions from `silu` on; a file with none of these is of version 1, so that older
+//! Runnels read it.
 //!
 //! Weights are F32; those that `convert --weights f16` rounded are F16, and are the same values again when loaded.
 //!
@@ -30,7 +31,7 @@ use std::sync::Arc;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::graph::NodeId;
+use crate::graph::{NodeId, Pointwise};
 use crate::model::Info;
 use crate::stream::{LatentStreams, PriorStream, StreamError, StreamGraph, StreamModel, StreamOp};
 use crate::tensor::{Tensor, Weight};
@@ -114,6 +115,22 @@ pub fn is_safetensors(path: &Path) -> Result<bool, FormatError> {
     Ok(start.len() == 9 && start[8] == b'{')
 }
 
+/// Whether the file at `path` is a `.runnel` file, whole or damaged, rather than a safetensors file of others.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_runnel(path: &Path) -> Result<bool, FormatError> {
+    let io = |source| FormatError::Io { path: path.into(), source };
+    if !is_safetensors(path)? {
+        return Ok(false);
+    }
+    let len = fs::metadata(path).map_err(io)?.len();
+    let of_others = |metadata: &safetensors::tensor::Metadata| {
+        metadata.metadata().as_ref().is_none_or(|metadata| !metadata.contains_key(KEY))
+    };
+    Ok(!tensors::metadata(|| fs::File::open(path), len).is_ok_and(|(_, metadata)| of_others(&metadata)))
+}
+
 /// Writes `model` to `path`; an existing file is replaced only when the new one is whole.
 ///
 /// # Errors
@@ -166,9 +183,7 @@ pub fn to_bytes(model: &StreamModel) -> Result<Vec<u8>, String> {
         methods.insert(method, StreamRecord { latency_samples: stream.latency_samples(), nodes });
     }
     let prior = model.prior.as_ref().map(|prior| PriorRecord { resolution: prior.resolution() });
-    let learns = streams(model).iter().any(|(_, stream)| stream.learns());
-    let version = if prior.is_some() || learns { VERSION } else { 1 };
-    let header = Header { version, info: model.info.clone(), methods, prior };
+    let header = Header { version: version(model), info: model.info.clone(), methods, prior };
     let header = serde_json::to_string(&header).map_err(|e| e.to_string())?;
     let bytes: BTreeMap<_, _> = tensors.iter().map(|(name, weight)| (name, stored(weight))).collect();
     let views = tensors.iter().map(|(name, weight)| {
@@ -247,6 +262,76 @@ fn streams(model: &StreamModel) -> Vec<(Method, &StreamGraph)> {
     }
     streams.extend(model.prior.as_ref().map(|prior| (Method::Prior, prior.network())));
     streams
+}
+
+/// The oldest version that can hold `model`.
+fn version(model: &StreamModel) -> u32 {
+    let newest =
+        streams(model).into_iter().flat_map(|(_, stream)| stream.nodes()).map(|node| version_of(&node.op)).max();
+    match &model.prior {
+        Some(_) => 2,
+        None => newest.unwrap_or(1),
+    }
+}
+
+fn version_of(op: &StreamOp) -> u32 {
+    match op {
+        StreamOp::Input { .. }
+        | StreamOp::Conv(_)
+        | StreamOp::ChannelAffine { .. }
+        | StreamOp::Snake { .. }
+        | StreamOp::Add
+        | StreamOp::Mul
+        | StreamOp::Concat
+        | StreamOp::Slice { .. }
+        | StreamOp::AlternateSign
+        | StreamOp::DepthToTime { .. }
+        | StreamOp::Repeat { .. }
+        | StreamOp::Gaussian { .. }
+        | StreamOp::NoiseSynth(_)
+        | StreamOp::Gru(_)
+        | StreamOp::PowerSpectrum { .. }
+        | StreamOp::UnitNorm
+        | StreamOp::ToAngles
+        | StreamOp::FromAngles
+        | StreamOp::Quantize { .. }
+        | StreamOp::Dequantize { .. }
+        | StreamOp::LatentEdit => 1,
+        StreamOp::Pointwise(function) => match function {
+            Pointwise::LeakyRelu { .. }
+            | Pointwise::Tanh
+            | Pointwise::Sigmoid
+            | Pointwise::Softplus
+            | Pointwise::ModSigmoid
+            | Pointwise::Log1p
+            | Pointwise::Affine { .. } => 1,
+            Pointwise::Silu
+            | Pointwise::HardSwish
+            | Pointwise::Softsign
+            | Pointwise::Clamp { .. }
+            | Pointwise::LeakyHardTanh { .. }
+            | Pointwise::FastTanh
+            | Pointwise::Elu { .. }
+            | Pointwise::Gelu
+            | Pointwise::GeluTanh
+            | Pointwise::Erf
+            | Pointwise::Exp
+            | Pointwise::Log
+            | Pointwise::Sqrt
+            | Pointwise::Reciprocal
+            | Pointwise::Sin
+            | Pointwise::Cos
+            | Pointwise::Abs
+            | Pointwise::Power { .. } => 2,
+        },
+        StreamOp::AdaIn { .. }
+        | StreamOp::Lstm(_)
+        | StreamOp::PRelu { .. }
+        | StreamOp::Parameter(_)
+        | StreamOp::Max
+        | StreamOp::LayerNorm(_)
+        | StreamOp::Softmax { .. } => 2,
+    }
 }
 
 /// A weight as the file holds it.

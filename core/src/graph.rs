@@ -1,15 +1,18 @@
 //! Graph: the trained model, as it was trained. Checked while it is built; nodes are in topological order.
 
 mod op;
+mod parameters;
 mod shape;
 pub mod text;
 
 pub use op::{
-    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Pointwise, Statistics,
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Parameter, Pointwise,
+    Statistics,
 };
 pub(crate) use op::{FAST_TANH_ABOVE, FAST_TANH_BELOW, FAST_TANH_LIMIT};
 pub use op::{erf, gelu};
 
+pub(crate) use parameters::{agrees as agreeing_parameter, distinct as distinct_parameters};
 pub(crate) use shape::infer as infer_shape;
 
 use crate::timing::Rate;
@@ -74,6 +77,9 @@ impl Graph {
         }
         let signals: Vec<_> = inputs.iter().map(|&i| (self.nodes[i].channels, self.nodes[i].rate)).collect();
         let (channels, rate) = shape::infer(&op, &signals).map_err(refuse)?;
+        if let Op::Parameter(parameter) = &op {
+            parameters::agrees(parameter, self.parameters().into_iter()).map_err(refuse)?;
+        }
         self.nodes.push(Node { name, op, inputs: inputs.to_vec(), channels, rate });
         Ok(self.nodes.len() - 1)
     }
@@ -101,6 +107,14 @@ impl Graph {
     /// The output, the last node.
     pub fn output(&self) -> &Node {
         &self.nodes[self.nodes.len() - 1]
+    }
+
+    /// What a player holds, each name once, in the order of the nodes.
+    pub fn parameters(&self) -> Vec<&Parameter> {
+        parameters::distinct(self.nodes.iter().filter_map(|node| match &node.op {
+            Op::Parameter(parameter) => Some(parameter),
+            _ => None,
+        }))
     }
 
     /// This graph, then a [`Op::LatentEdit`] named `edit`, then `next`.

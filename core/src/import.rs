@@ -4,20 +4,26 @@
 pub mod archive;
 mod bytes;
 pub mod checkpoint;
+pub mod described;
 mod error;
 pub mod gin;
 mod literal;
 mod locate;
 mod magic;
+mod module;
 pub mod nam;
 mod npy;
 pub mod onnx;
 pub mod pickle;
+mod provenance;
 pub mod rave;
 #[cfg(test)]
 mod sample;
 pub mod script;
+mod state;
+pub mod tcn;
 mod tensor;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -93,7 +99,8 @@ impl Array {
 /// Parameters and buffers by their dotted names.
 pub type StateDict = BTreeMap<String, Array>;
 
-/// Reads the model at `path`: a run folder, a checkpoint with its configuration beside or above it, or an export.
+/// Reads the model at `path`: a run folder, a checkpoint with its configuration beside or above it, an export, a pickled
+/// TCN, or weights with a description beside them (or that description, or their folder).
 ///
 /// # Errors
 /// When it is none of these, or damaged; the message says what was found, and the cure.
@@ -101,12 +108,20 @@ pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
     match locate::locate(path)? {
         Source::Nam { name, path } => nam::from_file(&name, &path, options),
         Source::NamFolder { name, folder } => nam::from_folder(&name, &folder, options),
-        Source::Run { .. } | Source::Export { .. } | Source::Onnx { .. } if options.size.is_some() => {
+        Source::Run { .. }
+        | Source::Export { .. }
+        | Source::Onnx { .. }
+        | Source::Module { .. }
+        | Source::Described { .. }
+            if options.size.is_some() =>
+        {
             Err(ImportError::unknown(format!("{} holds a model of one size", path.display()), "leave the size out"))
         }
         Source::Run { name, checkpoint, config } => rave::from_run(&name, &checkpoint, &config, options),
         Source::Export { name, path } => rave::from_export(&name, &path, options),
         Source::Onnx { name, path } => onnx::open(&name, &path, options),
+        Source::Module { name, path } => tcn::open(&name, &path, options),
+        Source::Described { name, described } => described::open(&name, &described, options),
     }
 }
 
@@ -117,7 +132,8 @@ pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
     Ok(match locate::locate(path)? {
         Source::Run { checkpoint, config, .. } => vec![checkpoint, config],
-        Source::Export { path, .. } | Source::Nam { path, .. } => vec![path],
+        Source::Export { path, .. } | Source::Module { path, .. } | Source::Nam { path, .. } => vec![path],
+        Source::Described { described, .. } => described.weights.into_iter().chain([described.description]).collect(),
         Source::NamFolder { folder, .. } => vec![folder.join("weights.npy"), folder.join("config.json")],
         Source::Onnx { path, .. } => onnx::files(&path)?,
     })

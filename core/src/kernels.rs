@@ -33,6 +33,7 @@ pub(crate) use isa::Isa;
 use spectrum::Spectrum;
 
 use crate::engine::{Adaptation, LatentEdit};
+use crate::graph::Parameter;
 use crate::plan::{Plan, Ring};
 use crate::random::{Amounts, Randomness};
 use crate::stream::{Part, StreamOp};
@@ -62,6 +63,8 @@ pub(crate) enum Kernel {
     AdaIn(AdaIn),
     /// A long short-term memory.
     Lstm(lstm::Lstm),
+    /// What a player holds.
+    Parameter(Parameter),
 }
 
 impl Kernel {
@@ -76,6 +79,7 @@ impl Kernel {
             StreamOp::Add => Self::Add,
             StreamOp::Mul => Self::Mul,
             StreamOp::AdaIn { source, target } => Self::AdaIn(AdaIn::new(source.as_ref(), target.as_ref())),
+            StreamOp::Parameter(parameter) => Self::Parameter(parameter.clone()),
             StreamOp::Max => Self::Max,
             other => Function::of(other).map_or_else(|| Self::Frame(other.clone()), Self::Function),
         }
@@ -89,7 +93,13 @@ impl Kernel {
             Self::Noise(noise) => noise.scratch_len(),
             Self::Lstm(lstm) => lstm.scratch_len(),
             Self::Frame(op) => frame::scratch_len(op),
-            Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul | Self::Max | Self::AdaIn(_) => 0,
+            Self::Conv(_)
+            | Self::Function(_)
+            | Self::Add
+            | Self::Mul
+            | Self::Max
+            | Self::AdaIn(_)
+            | Self::Parameter(_) => 0,
         }
     }
 
@@ -122,7 +132,7 @@ impl Kernel {
             Self::Noise(noise) => noise.weight_bytes(),
             Self::Function(function) => function.weight_bytes(),
             Self::Frame(op) => op.weights().iter().map(|w| w.len() * size_of::<f32>()).sum(),
-            Self::Spectrum(_) | Self::Add | Self::Mul | Self::Max => 0,
+            Self::Spectrum(_) | Self::Add | Self::Mul | Self::Max | Self::Parameter(_) => 0,
             Self::AdaIn(adain) => adain.weight_bytes(),
         }
     }
@@ -130,6 +140,11 @@ impl Kernel {
     /// Whether a player's hands reach this node.
     pub(crate) fn is_latent_edit(&self) -> bool {
         matches!(self, Self::Frame(StreamOp::LatentEdit))
+    }
+
+    /// What a player holds in this node.
+    pub(crate) fn parameter(&self) -> Option<&Parameter> {
+        if let Self::Parameter(parameter) = self { Some(parameter) } else { None }
     }
 }
 
@@ -159,6 +174,8 @@ pub(crate) struct Call<'a> {
     pub(crate) amounts: Amounts,
     pub(crate) edit: Option<&'a mut LatentEdit>,
     pub(crate) adaptation: Option<&'a mut Adaptation>,
+    /// What the player holds in this node; its default where absent.
+    pub(crate) held: Option<&'a [f32]>,
 }
 
 impl Kernel {
@@ -172,7 +189,7 @@ impl Kernel {
         own: &mut [f32],
         call: Call<'_>,
     ) -> u64 {
-        let Call { frames, slices, scratch, randomness, amounts, edit, adaptation } = call;
+        let Call { frames, slices, scratch, randomness, amounts, edit, adaptation, held } = call;
         let written = frames.clone();
         let all = 0..ring.channels;
         let mut resets = 0;
@@ -208,6 +225,10 @@ impl Kernel {
                 frame::run(op, inputs, source, ring, own, frames, scratch, draws, edit);
             }
             Self::AdaIn(adain) => adain.run(isa, source(0), ring, own, frames, adaptation),
+            Self::Parameter(parameter) => {
+                let (default, held) = (&parameter.default[..], held.unwrap_or(&parameter.default));
+                frames.for_each(|n| ring.row_mut(own, n).copy_from_slice(if n < 0 { default } else { held }));
+            }
         }
         ring.reflect(own, written);
         resets

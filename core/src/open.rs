@@ -26,7 +26,7 @@ pub enum OpenError {
 /// # Errors
 /// When the file is neither, or damaged.
 pub fn open(path: &Path, options: &Options) -> Result<StreamModel, OpenError> {
-    if path.is_file() && format::is_safetensors(path)? {
+    if path.is_file() && format::is_runnel(path)? {
         return Ok(format::load(path)?);
     }
     Ok(rewrite::rewrite(&import::open(path, options)?)?)

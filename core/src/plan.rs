@@ -31,6 +31,7 @@ use step::Step;
 use timetable::{Needs, Timetable};
 use work::Work;
 
+use crate::graph::Parameter;
 use crate::kernels::{InstructionSet, Isa, Kernel};
 use crate::stream::StreamGraph;
 use crate::timing::due;
@@ -56,6 +57,8 @@ pub struct Plan {
     ticks_per_sample: i64,
     forecast: Forecast,
     facts: Vec<StepFacts>,
+    /// What a player holds, each name once.
+    pub(crate) parameters: Vec<Parameter>,
 }
 
 /// What can be chosen when a plan is made.
@@ -175,6 +178,7 @@ impl Plan {
             latency_ticks,
             ticks_per_sample: stream.ticks_per_sample(),
             forecast: Forecast { tick_samples: level::BIN_TICKS as f64 / stream.ticks_per_sample() as f64, costs_us },
+            parameters: stream.parameters().into_iter().cloned().collect(),
         }))
     }
 
@@ -206,6 +210,11 @@ impl Plan {
     /// What the engine runs, in order.
     pub fn steps(&self) -> &[StepFacts] {
         &self.facts
+    }
+
+    /// What a player holds while it runs, in the order of [`crate::Engine::parameters`].
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
     }
 
     /// Channels of the input.

@@ -119,6 +119,7 @@ impl PriorPlan {
             amounts: Amounts::default(),
             edit: None,
             adaptation: None,
+            held: None,
         };
         self.plan.run(piece.step, arena, call);
     }

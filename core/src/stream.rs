@@ -14,7 +14,7 @@ pub use conv::{CachedConv, ConvKind, Tap};
 pub use op::StreamOp;
 pub use prior::PriorStream;
 
-use crate::graph::{NodeId, infer_shape};
+use crate::graph::{NodeId, Parameter, agreeing_parameter, distinct_parameters, infer_shape};
 use crate::model::Info;
 use crate::tensor::Weight;
 use crate::timing::{Rate, Reads, Timeline, lcm};
@@ -30,6 +30,13 @@ pub struct StreamModel {
     pub prior: Option<PriorStream>,
     /// Facts for people.
     pub info: Info,
+}
+
+impl StreamModel {
+    /// What a player holds while the model plays, each name once; `--set` and a plugin's parameters reach these.
+    pub fn parameters(&self) -> Vec<&Parameter> {
+        self.forward.parameters()
+    }
 }
 
 /// The halves of an autoencoder, each a stream of its own.
@@ -99,6 +106,9 @@ impl StreamGraph {
             let reads: Vec<_> = inputs.iter().map(|_| op.reads()).collect();
             let timeline = if inputs.is_empty() {
                 Timeline::input(steps[id], hop)
+            } else if let StreamOp::Parameter(_) = op {
+                let reads = Reads::at_its_time(steps[id], steps[0]);
+                Timeline::of(steps[id], hop, &[(&reads, &stream.nodes[0].timeline)])
             } else {
                 let inputs: Vec<_> = reads.iter().zip(&inputs).map(|(r, &i)| (r, &stream.nodes[i].timeline)).collect();
                 Timeline::of(steps[id], hop, &inputs)
@@ -124,6 +134,11 @@ impl StreamGraph {
     /// The output, the last node.
     pub fn output(&self) -> &StreamNode {
         &self.nodes[self.nodes.len() - 1]
+    }
+
+    /// What a player holds, each name once, in the order of the nodes.
+    pub fn parameters(&self) -> Vec<&Parameter> {
+        distinct_parameters(parameters(self.nodes.iter().map(|node| &node.op)))
     }
 
     /// Ticks after which the schedule repeats: the least common multiple of all steps.
@@ -254,6 +269,9 @@ fn shapes(nodes: &[(String, StreamOp, Vec<NodeId>)]) -> Result<Vec<(usize, Rate)
         {
             return Err(refuse(format!("transposed convolution with trim {left}, dilation {dilation}")));
         }
+        if let StreamOp::Parameter(parameter) = op {
+            agreeing_parameter(parameter, parameters(nodes[..id].iter().map(|(_, op, _)| op))).map_err(refuse)?;
+        }
         let mut signals: Vec<_> = inputs.iter().map(|&i| shapes[i]).collect();
         for trained in op.trained() {
             signals = vec![infer_shape(&trained, &signals).map_err(refuse)?];
@@ -264,6 +282,10 @@ fn shapes(nodes: &[(String, StreamOp, Vec<NodeId>)]) -> Result<Vec<(usize, Rate)
         return Err(StreamError { node: "graph".into(), reason: "no nodes".into() });
     }
     Ok(shapes)
+}
+
+fn parameters<'a>(ops: impl Iterator<Item = &'a StreamOp>) -> impl Iterator<Item = &'a Parameter> {
+    ops.filter_map(|op| if let StreamOp::Parameter(parameter) = op { Some(parameter) } else { None })
 }
 
 /// Ticks per frame of each node, and ticks per hop.

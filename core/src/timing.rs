@@ -97,6 +97,20 @@ impl Reads {
         Self { phases: factor as i64, shift: 0, stride: 1, ranges: vec![Some((0, 0)); factor] }
     }
 
+    /// No frame reads anything.
+    pub fn nothing() -> Self {
+        Self { phases: 1, shift: 0, stride: 1, ranges: vec![None] }
+    }
+
+    /// Frame `n` reads the newest input frame that does not stand after it, where frames have `step` ticks, and the
+    /// input's `step_in`.
+    pub fn at_its_time(step: i64, step_in: i64) -> Self {
+        let common = gcd(step as u64, step_in as u64) as i64;
+        let of_phase = |phase: i64| Some((phase * step / step_in, phase * step / step_in));
+        let phases = step_in / common;
+        Self { phases, shift: 0, stride: step / common, ranges: (0..phases).map(of_phase).collect() }
+    }
+
     /// Quotient and phase of frame `n`.
     pub fn position(&self, n: i64) -> (i64, usize) {
         ((n + self.shift).div_euclid(self.phases), (n + self.shift).rem_euclid(self.phases) as usize)
@@ -255,6 +269,16 @@ mod tests {
                 assert_eq!(reads.kept(end), brute, "{reads:?} {end}");
                 let brute = (-300..300).rfind(|&n| reads.oldest(n).is_some_and(|q| q < end)).unwrap() + 1;
                 assert_eq!(reads.clear_of(end), brute, "{reads:?} {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_stands_at_a_time_is_not_after_it() {
+        for (step, step_in) in [(1, 1), (64, 1), (1, 64), (6, 4), (4, 6), (35, 21)] {
+            let reads = Reads::at_its_time(step, step_in);
+            for n in -50..50 {
+                assert_eq!(reads.newest(n), Some((n * step).div_euclid(step_in)), "{step} {step_in} {n}");
             }
         }
     }

@@ -15,6 +15,7 @@ mod preset_bar;
 mod prior;
 mod routing;
 mod spectrogram;
+mod steering;
 mod theme;
 mod watch;
 pub mod window;
@@ -215,7 +216,12 @@ impl EditorApp {
     }
 
     fn views(&mut self, ui: &mut Ui, rect: Rect, status: &Status, hand: &Hand, rate: f32) {
-        let [upper, lower] = theme::rows(rect, [(rect.height() * 0.58).round(), 0.0]);
+        let steered = status.playing.as_ref().map_or(&[][..], |facts| &facts.steered);
+        let row = if steered.is_empty() { -theme::GAP } else { steering::HEIGHT };
+        let [upper, middle, lower] = theme::rows(rect, [((rect.height() - row - theme::GAP) * 0.58).round(), row, 0.0]);
+        if !steered.is_empty() {
+            steering::show(ui, middle, &self.params, hand, steered);
+        }
         let names = status.playing.as_ref().map(latent_names).unwrap_or_default();
         theme::card(ui, upper, "Latents", |ui, inner| {
             let corner =

@@ -4,6 +4,7 @@
 use runnel::{Amounts, Engine, Learning, Randomness};
 
 use crate::params::LATENTS;
+use crate::steering::{Range, STEERED};
 
 /// Model frames between two looks.
 pub const GRID: usize = 64;
@@ -23,6 +24,8 @@ pub struct Hands {
     pub bias: [f32; LATENTS],
     /// Gain of each latent.
     pub scale: [f32; LATENTS],
+    /// What the model's own parameters are set to, as shares of their ranges.
+    pub steering: [f32; STEERED],
     /// Whether the latents stay as they are.
     pub frozen: bool,
     /// How far the random walk carries the latents.
@@ -53,6 +56,7 @@ impl Default for Hands {
         Self {
             bias: [0.0; LATENTS],
             scale: [1.0; LATENTS],
+            steering: [0.5; STEERED],
             frozen: false,
             jitter: 0.0,
             prior: false,
@@ -110,6 +114,7 @@ impl Follower {
         let reached = Hands {
             bias: std::array::from_fn(|i| toward(from.bias[i], asked.bias[i])),
             scale: std::array::from_fn(|i| toward(from.scale[i], asked.scale[i])),
+            steering: std::array::from_fn(|i| toward(from.steering[i], asked.steering[i])),
             jitter: toward(from.jitter, asked.jitter),
             amounts: Amounts {
                 temperature: toward(from.amounts.temperature, asked.amounts.temperature),
@@ -132,6 +137,12 @@ impl Follower {
                 if reached.noisy { Randomness::Seeded(reached.seed ^ side) } else { Randomness::Deterministic };
             engine.set_randomness(randomness);
             engine.set_amounts(reached.amounts);
+            let mut shares = reached.steering.iter();
+            for held in engine.parameters() {
+                for (channel, share) in (0..held.values().len()).zip(&mut shares) {
+                    held.set(channel, Range::of(held.parameter(), channel).value(*share));
+                }
+            }
             engine.set_learning(reached.learning);
             if forgets_source {
                 engine.forget_source();

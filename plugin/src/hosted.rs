@@ -13,6 +13,7 @@ use crate::model_file::Contents;
 use crate::notebook::Notebook;
 use crate::params::{Channels, Latency, Mode};
 use crate::resample::{Filter, Resampler, Start};
+use crate::steering::{self, Steered};
 use crate::telemetry::Telemetry;
 
 /// Frames handled at once; longer blocks are cut into these.
@@ -129,6 +130,11 @@ impl LoadedModel {
             hash: self.hash.clone(),
             ..*self
         })
+    }
+
+    /// What the host can steer in it.
+    pub fn steered(&self) -> Vec<Steered> {
+        steering::steered(self.plan.parameters())
     }
 }
 

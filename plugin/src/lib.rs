@@ -28,6 +28,7 @@ pub mod params;
 #[cfg(feature = "editor")]
 pub mod presets;
 pub mod resample;
+pub mod steering;
 pub mod telemetry;
 #[cfg(test)]
 mod test_models;

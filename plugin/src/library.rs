@@ -26,7 +26,9 @@ struct Recent {
 /// Most bytes of the list, and entries of a folder, that are looked at.
 const MOST_BYTES: u64 = 1 << 20;
 const MOST_ENTRIES: usize = 10_000;
-const EXTENSIONS: [&str; 5] = ["runnel", "ts", "ckpt", "nam", "onnx"];
+const EXTENSIONS: [&str; 7] = ["runnel", "ts", "ckpt", "nam", "onnx", "pt", "safetensors"];
+/// What describes the weights beside it.
+const DESCRIPTION: &str = runnel::import::described::FILE_NAME;
 
 impl Library {
     /// The library of one user.
@@ -118,6 +120,7 @@ pub fn first_model(paths: &[PathBuf]) -> Option<PathBuf> {
 /// Whether a file of this name may be a model.
 pub fn is_named_as_model(path: &Path) -> bool {
     path.extension().is_some_and(|end| EXTENSIONS.iter().any(|e| end.eq_ignore_ascii_case(e)))
+        || path.file_name().is_some_and(|name| name == DESCRIPTION)
 }
 
 fn is_model(path: &Path) -> bool {

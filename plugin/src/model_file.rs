@@ -149,7 +149,7 @@ pub fn contents(path: &Path) -> Result<Contents, String> {
     if !metadata.is_dir() && !metadata.is_file() {
         return Err(format!("{shown} is a device, not a file; choose a model file"));
     }
-    let converted = metadata.is_file() && runnel::format::is_safetensors(path).map_err(|e| e.to_string())?;
+    let converted = metadata.is_file() && runnel::format::is_runnel(path).map_err(|e| e.to_string())?;
     let files = if converted {
         vec![path.to_owned()]
     } else {

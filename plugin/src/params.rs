@@ -1,5 +1,7 @@
 //! The plugin's parameters and what else the host keeps for it. Ids never change: projects are saved with them.
 
+use std::sync::Arc;
+
 use nice_plug::prelude::*;
 use runnel::{Amounts, Learning};
 
@@ -7,6 +9,7 @@ use crate::hands::Hands;
 use crate::host::{ModelKnown, ModelPath};
 use crate::memory::Memory;
 use crate::notes::Notes;
+use crate::steering::{STEERED, SteeredModel};
 
 /// Latent channels that have parameters, whatever the model has; those beyond the model's are inert.
 pub const LATENTS: usize = 16;
@@ -98,6 +101,11 @@ pub struct RunnelParams {
     /// The target is forgotten when this turns on.
     #[id = "reset-target"]
     pub reset_target: BoolParam,
+    /// The model's own parameters.
+    #[nested(array, group = "Model")]
+    pub steering: [SteeringParams; STEERED],
+    /// What the loaded model calls them.
+    pub steered: SteeredModel,
 }
 
 /// What is done to one latent: `scale · z + bias`.
@@ -120,6 +128,14 @@ pub struct SourceParams {
     /// Added to that latent at the source's full scale.
     #[id = "source-depth"]
     pub depth: FloatParam,
+}
+
+/// One of the model's own parameters, as a share of its range; see [`crate::steering::Range`].
+#[derive(Params)]
+pub struct SteeringParams {
+    /// ½ is the model's default.
+    #[id = "parameter"]
+    pub share: FloatParam,
 }
 
 /// What drives the decoder.
@@ -203,6 +219,7 @@ impl Source {
 impl Default for RunnelParams {
     fn default() -> Self {
         let model_path = ModelPath::default();
+        let steered = SteeredModel::default();
         Self {
             model_known: model_path.known(),
             model_path,
@@ -239,6 +256,8 @@ impl Default for RunnelParams {
             learn_target: BoolParam::new("Learn target", false),
             reset_source: BoolParam::new("Reset source", false),
             reset_target: BoolParam::new("Reset target", false),
+            steering: std::array::from_fn(|number| SteeringParams::new(number, &steered)),
+            steered,
         }
     }
 }
@@ -258,13 +277,24 @@ impl LatentParams {
     }
 }
 
+impl SteeringParams {
+    fn new(number: usize, steered: &SteeredModel) -> Self {
+        let (shown, typed) = (steered.clone(), steered.clone());
+        let share =
+            FloatParam::new(format!("Parameter {}", number + 1), 0.5, FloatRange::Linear { min: 0.0, max: 1.0 })
+                .with_value_to_string(Arc::new(move |share| shown.text(number, share)))
+                .with_string_to_value(Arc::new(move |text| typed.share(number, text)));
+        Self { share }
+    }
+}
+
 impl SourceParams {
     fn new(source: Source) -> Self {
         let latents = IntRange::Linear { min: 0, max: LATENTS as i32 };
         let name = source.name();
         Self {
             latent: IntParam::new(format!("{name} moves latent"), 0, latents)
-                .with_value_to_string(std::sync::Arc::new(|n| if n == 0 { "none".into() } else { n.to_string() })),
+                .with_value_to_string(Arc::new(|n| if n == 0 { "none".into() } else { n.to_string() })),
             depth: FloatParam::new(format!("{name} depth"), 1.0, FloatRange::Linear { min: -3.0, max: 3.0 })
                 .with_step_size(0.01),
         }
@@ -279,6 +309,7 @@ impl RunnelParams {
         Hands {
             bias,
             scale: std::array::from_fn(|i| self.latents[i].scale.value()),
+            steering: std::array::from_fn(|i| self.steering[i].share.value()),
             frozen: self.freeze.value(),
             jitter: self.jitter.value(),
             prior: self.prior.value(),
@@ -360,8 +391,9 @@ mod tests {
         let latents = (1..=LATENTS).flat_map(|n| [format!("latent-bias_{n}"), format!("latent-scale_{n}")]);
         let sources = (1..=6).flat_map(|n| [format!("source-latent_{n}"), format!("source-depth_{n}")]);
         let learning = ["learn-source", "learn-target", "reset-source", "reset-target"].map(String::from);
+        let steering = (1..=8).map(|n| format!("parameter_{n}"));
         let own = own.map(String::from).into_iter();
-        let expected: Vec<String> = own.chain(latents).chain(sources).chain(learning).collect();
+        let expected: Vec<String> = own.chain(latents).chain(sources).chain(learning).chain(steering).collect();
         assert_eq!(ids, expected);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runnel::graph::{Conv1d, ConvTranspose1d, Op, Pointwise};
+use runnel::graph::{Conv1d, ConvTranspose1d, Op, Parameter, Pointwise};
 use runnel::model::Provenance;
 use runnel::stream::{LatentStreams, PriorStream};
 use runnel::{Graph, Info, StreamModel, Tensor};
@@ -38,6 +38,25 @@ pub(crate) fn lookahead_stream(ahead: usize, channels: usize, sampling_rate: u32
         provenance,
     };
     StreamModel { forward: runnel::rewrite::rewrite_graph(&graph).unwrap(), latent: None, prior: None, info }
+}
+
+/// A gain that a player holds, looked at every 64 samples.
+pub(crate) fn steered_stream(sampling_rate: u32) -> StreamModel {
+    let parameter = Parameter {
+        name: "Gain".into(),
+        unit: String::new(),
+        default: vec![1.0],
+        minimum: -2.0,
+        maximum: 10.0,
+        every: 64,
+    };
+    let mut graph = Graph::new(1);
+    let gain = graph.push("gain", Op::Parameter(parameter), &[0]).unwrap();
+    let gain = graph.push("often", Op::Repeat { factor: 64 }, &[gain]).unwrap();
+    graph.push("louder", Op::Mul, &[0, gain]).unwrap();
+    let mut model = lookahead_stream(0, 1, sampling_rate);
+    model.forward = runnel::rewrite::rewrite_graph(&graph).unwrap();
+    model
 }
 
 /// Two latents every 64 samples, and back.

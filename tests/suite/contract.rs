@@ -147,7 +147,7 @@ proptest! {
 
 /// Frames of silence on either side of which no layer's zero padding reaches the stream's output, a multiple of every
 /// signal's period.
-fn silence_frames(streamed: &StreamGraph, slack: u64) -> usize {
+pub(crate) fn silence_frames(streamed: &StreamGraph, slack: u64) -> usize {
     let (left, right) = streamed.edge_samples();
     let samples = left.max(right) + streamed.latency_samples() + slack;
     let frames = samples as i64 * streamed.ticks_per_sample() / streamed.input().timeline.step + 1;

@@ -40,6 +40,10 @@ pub(crate) fn last_input(graph: &Graph, half: i64) -> (i64, Vec<i64>) {
             let row = &mut last[(frame - first) as usize * channels..][..channels];
             match &node.op {
                 Op::Input { .. } => row.fill(frame),
+                // The player is an input too: what stands there at its own time.
+                Op::Parameter(_) => {
+                    row.fill((frame * node.rate.denominator() as i64).div_euclid(node.rate.numerator() as i64))
+                }
                 op => depend(op, frame, row, &node.inputs.iter().map(|&i| &signals[i]).collect::<Vec<_>>()),
             }
         }
@@ -149,7 +153,7 @@ fn depend(op: &Op, n: i64, row: &mut [i64], inputs: &[&Depends]) {
         | Op::AlternateSign
         | Op::LatentEdit
         | Op::PRelu { .. } => row.iter_mut().enumerate().for_each(|(c, v)| *v = x.at(n, c)),
-        Op::Input { .. } => unreachable!("has no inputs"),
+        Op::Input { .. } | Op::Parameter(_) => unreachable!("reads no inputs"),
     }
 }
 

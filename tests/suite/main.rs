@@ -5,6 +5,7 @@ mod deep;
 mod dependence;
 mod learning;
 mod onnx;
+mod parameters;
 mod prior;
 mod rave;
 mod runnel_file;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use runnel::graph::{Conv1d, Op};
+use runnel::graph::{Conv1d, Lstm, Op, Parameter, Pointwise};
 use runnel::model::Provenance;
 use runnel::rewrite::rewrite;
 use runnel::{Graph, Info, Latent, Model, StreamModel, Tensor, format};
@@ -64,19 +64,58 @@ fn a_file_of_the_future_is_refused() {
 }
 
 #[test]
-fn only_a_model_that_learns_needs_version_2() {
+fn only_what_version_1_lacks_needs_version_2() {
     let version = |file: &[u8]| {
         let (_, metadata) = safetensors::SafeTensors::read_metadata(file).unwrap();
         let header: Value = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["runnel"]).unwrap();
         header["version"].as_u64()
     };
     assert_eq!(version(&saved()), Some(1));
-    let mut graph = Graph::new(1);
-    graph.push("adain", Op::AdaIn { source: None, target: None }, &[0]).unwrap();
-    let model = rewrite(&Model { forward: graph, latent: None, prior: None, info: info(0) }).unwrap();
-    let file = format::to_bytes(&model).unwrap();
-    assert_eq!(version(&file), Some(2));
-    assert_eq!(format::from_bytes(&file).unwrap(), model);
+    let of = |op: Op| {
+        let name = op.name();
+        let mut graph = Graph::new(1);
+        graph.push("op", op, &[0]).unwrap();
+        let model = rewrite(&Model { forward: graph, latent: None, prior: None, info: info(0) }).unwrap();
+        let file = format::to_bytes(&model).unwrap();
+        assert_eq!(format::from_bytes(&file).unwrap(), model, "{name}");
+        version(&file)
+    };
+    for known in [Op::Pointwise(Pointwise::Tanh), Op::Repeat { factor: 2 }, Op::Gaussian { channels: 1, key: 0 }] {
+        assert_eq!(of(known.clone()), Some(1), "{known:?}");
+    }
+    let weight = |shape: &[usize]| Arc::new(Tensor::new(shape, vec![0.5; shape.iter().product()]));
+    let lstm = Lstm {
+        weight_ih: weight(&[4, 1]),
+        weight_hh: weight(&[4, 1]),
+        bias: weight(&[4]),
+        initial_hidden: weight(&[1]),
+        initial_cell: weight(&[1]),
+    };
+    let parameter = Parameter {
+        name: "drive".into(),
+        unit: String::new(),
+        default: vec![0.5],
+        minimum: 0.0,
+        maximum: 1.0,
+        every: 2,
+    };
+    let ops = [
+        Op::AdaIn { source: None, target: None },
+        Op::Lstm(lstm),
+        Op::PRelu { slope: weight(&[1]) },
+        Op::Parameter(parameter),
+    ];
+    let functions = [
+        Pointwise::Silu,
+        Pointwise::HardSwish,
+        Pointwise::Softsign,
+        Pointwise::Clamp { low: -1.0, high: 1.0 },
+        Pointwise::LeakyHardTanh { low: -1.0, high: 1.0, low_slope: 0.1, high_slope: 0.1 },
+        Pointwise::FastTanh,
+    ];
+    for new in ops.into_iter().chain(functions.map(Op::Pointwise)) {
+        assert_eq!(of(new.clone()), Some(2), "{new:?}");
+    }
 }
 
 #[test]

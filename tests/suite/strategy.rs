@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use runnel::graph::{
-    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, LayerNorm, Lstm, NodeId, NoiseSynth, Op, Pointwise,
-    Statistics,
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, LayerNorm, Lstm, NodeId, NoiseSynth, Op, Parameter,
+    Pointwise, Statistics,
 };
 use runnel::{Tensor, Weight};
 
@@ -67,6 +67,19 @@ pub(crate) enum Layer {
     /// A normalisation over channels, in blocks of one or all; centred or not.
     NormOfFrame(bool, bool),
     Softmax(bool),
+    Steered(Steering),
+}
+
+/// What a player's parameter does to a signal: a convolution of it, at its own rate, is added or multiplied.
+#[derive(Clone, Debug)]
+pub(crate) struct Steering {
+    every: usize,
+    channels: usize,
+    conv: Conv,
+    multiplies: bool,
+    wide: bool,
+    /// Which of a few names; those of one name are one.
+    name: usize,
 }
 
 /// Output channels: mostly few, now and then several panels of a kernel.
@@ -113,7 +126,14 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Max(a, b)),
         1 => any::<(bool, bool)>().prop_map(|(blocks, centred)| Layer::NormOfFrame(blocks, centred)),
         1 => any::<bool>().prop_map(Layer::Softmax),
+        1 => steering().prop_map(Layer::Steered),
     ]
+}
+
+fn steering() -> impl Strategy<Value = Steering> {
+    (1..6usize, 1..4usize, conv(), any::<bool>(), any::<bool>(), 0..3usize).prop_map(
+        |(every, channels, conv, multiplies, wide, name)| Steering { every, channels, conv, multiplies, wide, name },
+    )
 }
 
 /// A generated graph; a failing test prints its text form.
@@ -140,6 +160,19 @@ pub(crate) fn learner() -> impl Strategy<Value = Case> {
         |(channels, mut layers, held, rest, seed)| {
             layers.push(Layer::AdaIn(held));
             layers.extend(rest);
+            Case(build(channels, &layers, seed))
+        },
+    )
+}
+
+/// A graph with a parameter at least, behind up to four layers and before as many.
+#[allow(dead_code, reason = "not every test binary steers")]
+pub(crate) fn steered_graph() -> impl Strategy<Value = Case> {
+    let layers = || prop::collection::vec(layer(), 0..4);
+    (1..4usize, layers(), steering(), layers(), any::<u64>()).prop_map(
+        |(channels, mut layers, steering, after, seed)| {
+            layers.push(Layer::Steered(steering));
+            layers.extend(after);
             Case(build(channels, &layers, seed))
         },
     )
@@ -381,7 +414,25 @@ impl Builder {
                 let groups = if *blocks && self.channels().is_multiple_of(2) { 2 } else { 1 };
                 self.push(Op::Softmax { groups }, &[x]);
             }
+            Layer::Steered(steering) => self.steered(x, steering),
         }
+    }
+
+    fn steered(&mut self, x: NodeId, steering: &Steering) {
+        let Steering { every, channels, conv, multiplies, wide, name } = steering;
+        if self.down * every > MOST {
+            return;
+        }
+        // Those of one name are alike.
+        let name = format!("steering {name} of {channels}");
+        let default = (0..*channels).map(|c| 0.25 + 0.5 * c as f32).collect();
+        let (minimum, maximum) = (-2.0, 2.0);
+        let parameter = Parameter { name, unit: String::new(), default, minimum, maximum, every: *every };
+        self.push(Op::Parameter(parameter), &[x]);
+        let out = if *wide { self.graph.node(x).channels } else { 1 };
+        self.conv(&Conv { out, grouped: false, ..conv.clone() }, 1);
+        self.push(Op::Repeat { factor: *every }, &[self.at]);
+        self.push(if *multiplies { Op::Mul } else { Op::Add }, &[x, self.at]);
     }
 
     /// `x +` what stands at the end of a branch from it, mixed to `x`'s channels.

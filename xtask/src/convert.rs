@@ -96,9 +96,9 @@ struct Report<'a> {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let source = &arguments.checkpoint;
     std::fs::metadata(source).map_err(|e| crate::input::explain(&e, source))?;
-    if source.is_file() && runnel::format::is_safetensors(source).unwrap_or(false) {
-        let cure = "a .runnel file is converted already, give it to render, inspect or verify";
-        bail!("cannot convert {}: it is a safetensors file; {cure}", source.display());
+    if source.is_file() && runnel::format::is_runnel(source).unwrap_or(false) {
+        let cure = "it is converted already, give it to render, inspect or verify";
+        bail!("cannot convert {}: it is a .runnel file; {cure}", source.display());
     }
     let path = match &arguments.output {
         Some(path) => path.clone(),

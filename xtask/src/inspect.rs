@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use runnel::graph::Parameter;
 use runnel::plan::Plan;
 use runnel::stream::{PriorStream, StreamGraph, StreamModel, StreamOp};
 use serde::Serialize;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use self::load::Load;
 use crate::model::{self, Method};
 use crate::report::{self, Align};
+use crate::settings;
 use crate::slack::Slack;
 
 /// Show a model node by node: op, shape, rate, receptive field, lag, cache, work.
@@ -58,6 +60,8 @@ pub(crate) struct Arguments {
 struct Report<'a> {
     #[serde(flatten)]
     info: &'a runnel::Info,
+    /// What a player holds while it plays.
+    parameters: Vec<&'a Parameter>,
     weights: u64,
     /// How many of them are stored as f16.
     f16_weights: u64,
@@ -122,6 +126,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         }
         return report::print_json(&Report {
             info: &model.info,
+            parameters: model.parameters(),
             weights: crate::convert::weights(&model),
             f16_weights: crate::convert::half_weights(&model),
             methods,
@@ -132,7 +137,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     report::print("")?;
     let past = stream.receptive_field_past_samples.map_or("unbounded".into(), report::grouped);
     let unit = if arguments.method == Method::Prior { "frame" } else { "sample" };
-    let mut lines = vec![
+    let mut facts = vec![
         ("model", format!("{}: {}", model.info.name, model.info.description)),
         ("from", provenance(&model.info.provenance)),
         ("method", format!("{}, {} to {} channels", arguments.method, stream.input_channels, stream.output_channels)),
@@ -143,14 +148,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ("hop", format!("{} {}", stream.hop_samples, report::plural(stream.hop_samples as u64, unit))),
         ("latency", report::latency(stream.latency_samples, rate)),
     ];
+    facts.extend(model.parameters().iter().map(|parameter| ("parameter", settings::describe(parameter))));
     if stream.learning_nodes > 0 {
         let nodes = report::plural(stream.learning_nodes as u64, "node");
-        lines.push(("learns", format!("a source and a target, at {} {nodes}", stream.learning_nodes)));
+        facts.push(("learns", format!("a source and a target, at {} {nodes}", stream.learning_nodes)));
     }
     if let (Some(prior), true) = (&model.prior, arguments.method != Method::Prior) {
-        lines.push(("prior", cost(prior, frames_per_second(Method::Prior, &model))?));
+        facts.push(("prior", cost(prior, frames_per_second(Method::Prior, &model))?));
     }
-    report::print(&report::facts(&lines))
+    report::print(&report::facts(&facts))
 }
 
 /// What a prior costs beside the decoder, where it plays.

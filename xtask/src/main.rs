@@ -17,6 +17,7 @@ mod output;
 mod progress;
 mod render;
 mod report;
+mod settings;
 mod slack;
 mod spectrogram;
 mod streaming;

@@ -45,7 +45,7 @@ pub(crate) fn open(path: &Path) -> Result<Opened> {
     }
     let refused = |e: &dyn std::fmt::Display| refused("open", path, e);
     spin(&format!("Opening {}", path.display()), || {
-        if metadata.is_file() && format::is_safetensors(path).map_err(|e| refused(&e))? {
+        if metadata.is_file() && format::is_runnel(path).map_err(|e| refused(&e))? {
             return Ok(Opened { streams: format::load(path).map_err(|e| refused(&e))?, trained: None });
         }
         let trained = import::open(path, &Default::default()).map_err(|e| refused(&e))?;

@@ -7,6 +7,8 @@ use runnel::random::Randomness;
 use runnel::stream::{StreamGraph, StreamNode};
 use runnel_offline::{Backend, Offline, Signal, hop};
 
+use crate::settings::Settings;
+
 /// One method of a trained model, with as much silence around its input as the network can see.
 pub(crate) struct OfflineMethod {
     graph: Graph,
@@ -45,6 +47,12 @@ impl OfflineMethod {
             edges: (frames(edges.0), frames(edges.1)),
             hop_ticks: stream.hop_ticks(),
         }
+    }
+
+    /// The same, with `settings` held from frame 0 on.
+    pub(crate) fn with(mut self, settings: &Settings) -> Self {
+        settings.hold(&mut self.offline);
+        self
     }
 
     /// Output frames `frames` for `input`, one vector per channel.

@@ -19,6 +19,7 @@ use self::perform::{Performance, perform};
 use crate::audio::{self, Clip, Container};
 use crate::model::{self, Method};
 use crate::output::Output;
+use crate::settings::{Setting, Settings};
 use crate::slack::Slack;
 use crate::streaming::Blocks;
 use crate::{demo, report, spectrogram, synth};
@@ -76,6 +77,9 @@ pub(crate) struct Arguments {
     /// Silence the model's random parts
     #[arg(long, conflicts_with = "seed")]
     deterministic: bool,
+    /// Hold a parameter of the model at a value; `inspect` lists them
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<Setting>,
     /// Leave the model's latency in the output
     #[arg(long)]
     keep_latency: bool,
@@ -137,6 +141,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let streams = &opened.streams;
     let stream = arguments.method.of(streams)?;
+    let settings = Settings::of(&arguments.set, stream)?;
     let clip = read(&paths, arguments.method, streams)?;
     let named = paths.model.iter().chain(&paths.input).map(PathBuf::as_path);
     let inputs: Vec<&Path> = named.chain(arguments.lessons.files()).collect();
@@ -152,10 +157,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let randomness =
         if arguments.deterministic { Randomness::Deterministic } else { Randomness::Seeded(arguments.seed) };
     let offline = match arguments.offline {
-        true => Some(opened.offline(arguments.method)?),
+        true => Some(opened.offline(arguments.method)?.with(&settings)),
         false => None,
     };
-    let learned = arguments.lessons.learn(streams, randomness)?;
+    let learned = arguments.lessons.learn(streams, randomness, &settings)?;
     let slack_samples = arguments.slack.samples(stream, streams.info.sampling_rate);
     let performance = Performance {
         stream,
@@ -164,6 +169,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         method: arguments.method,
         model_rate: streams.info.sampling_rate,
         randomness,
+        settings: &settings,
         blocks: arguments.block,
         slack_samples,
         keep_latency: arguments.keep_latency,
@@ -171,7 +177,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let performed = perform(&performance, &clip, "Rendering")?;
     let stream_error = if paths.is_demo {
-        let graph = opened.offline(arguments.method)?;
+        let graph = opened.offline(arguments.method)?.with(&settings);
         let reference = perform(&Performance { offline: Some(&graph), ..performance }, &clip, "Checking")?;
         Some(crate::verify::largest_difference(&performed.clip.channels, &reference.clip.channels))
     } else {

@@ -16,6 +16,7 @@ use self::locate::{Place, locate};
 use crate::audio::resample::resample;
 use crate::model::{self, Method, Opened};
 use crate::report::{self, Align};
+use crate::settings::Settings;
 use crate::{audio, synth};
 
 /// Prove that the stream equals the trained model, sample by sample, at any block size.
@@ -23,7 +24,8 @@ use crate::{audio, synth};
 #[command(after_help = "\
 The trained model is run whole, on burn, over the signal embedded in silence. The stream is run with blocks of 1, 7, \
 64, 441, 512 and 2048 frames, with one block, and with random blocks. Checked are `forward`, `encode`, `decode`, and \
-the network of a prior, with random parts silent and seeded, from the first frame that the stream gives until the signal has left the model:
+the network of a prior, with random parts silent and seeded and parameters at their defaults and at drawn values, from \
+the first frame that the stream gives until the signal has left the model:
 
   error  the largest difference to the trained model; at most 1e-5 (of the peak, where that is above 1)
   bits   whether all partitions give the same
@@ -59,6 +61,7 @@ struct Report {
 struct Row {
     method: String,
     random_parts: &'static str,
+    parameters: &'static str,
     passed: bool,
     frames: usize,
     first_frame: i64,
@@ -138,19 +141,25 @@ fn verify(opened: &Opened, arguments: &Arguments) -> Result<Report> {
             _ => synth::test_signal(LATENT_FRAMES, channels, 2),
         };
         let input: Vec<_> = input.iter().map(Vec::as_slice).collect();
-        let offline = opened.offline(method)?;
+        let mut held = vec![("default", Settings::default())];
+        if !stream.parameters().is_empty() {
+            held.push(("drawn", Settings::drawn(stream, 1)));
+        }
         let modes: &[_] = if check::draws(stream) {
             &[("silent", Randomness::Deterministic), ("seeded", Randomness::Seeded(1))]
         } else {
             &[("none", Randomness::Deterministic)]
         };
-        for &(random_parts, randomness) in modes {
-            let check = Check { stream, offline: &offline, input: &input, randomness };
-            let outcome = check.run(&format!("Verifying {method}"))?;
-            if !outcome.passed() && first_difference.is_none() {
-                first_difference = locate(&check, &outcome)?;
+        for (parameters, settings) in &held {
+            let offline = opened.offline(method)?.with(settings);
+            for &(random_parts, randomness) in modes {
+                let check = Check { stream, offline: &offline, input: &input, randomness, settings };
+                let outcome = check.run(&format!("Verifying {method}"))?;
+                if !outcome.passed() && first_difference.is_none() {
+                    first_difference = locate(&check, &outcome)?;
+                }
+                checks.push(Row::new(method, random_parts, parameters, &outcome));
             }
-            checks.push(Row::new(method, random_parts, &outcome));
         }
     }
     Ok(Report {
@@ -166,6 +175,7 @@ fn table(rows: &[Row]) -> String {
     let heads = [
         ("method", Align::Left),
         ("random parts", Align::Left),
+        ("parameters", Align::Left),
         ("frames", Align::Right),
         ("error", Align::Right),
         ("at frame", Align::Right),
@@ -182,6 +192,7 @@ fn table(rows: &[Row]) -> String {
             vec![
                 row.method.clone(),
                 row.random_parts.to_owned(),
+                row.parameters.to_owned(),
                 row.frames.to_string(),
                 format!("{:.1e}", row.largest_error),
                 row.largest_error_frame.to_string(),
@@ -194,7 +205,7 @@ fn table(rows: &[Row]) -> String {
 }
 
 impl Row {
-    fn new(method: Method, random_parts: &'static str, outcome: &Outcome) -> Self {
+    fn new(method: Method, random_parts: &'static str, parameters: &'static str, outcome: &Outcome) -> Self {
         let names = |differing: bool| {
             let chosen = PARTITIONS.iter().filter(|b| outcome.differing.contains(b) == differing);
             chosen.map(ToString::to_string).collect()
@@ -202,6 +213,7 @@ impl Row {
         Self {
             method: method.to_string(),
             random_parts,
+            parameters,
             passed: outcome.passed(),
             frames: outcome.frames,
             first_frame: outcome.first_frame,

@@ -9,9 +9,11 @@ pub mod demo;
 mod layer;
 mod signal;
 
+use std::collections::BTreeMap;
+
 use burn::tensor::{Device, Tensor};
 use runnel::Learning;
-use runnel::graph::{Op, Statistics};
+use runnel::graph::{Op, Parameter, Statistics};
 use runnel::random::Randomness;
 use runnel::timing::{Rate, gcd};
 use runnel::{Graph, NodeId};
@@ -37,6 +39,8 @@ pub struct Offline {
     nodes: Vec<Planned>,
     hop: u64,
     device: Device,
+    /// From which input frame on what is held, in order, by parameter.
+    held: BTreeMap<String, Vec<(i64, Vec<f32>)>>,
 }
 
 struct Planned {
@@ -80,7 +84,13 @@ impl Offline {
                 nodes[input].last_reader = reader;
             }
         }
-        Self { nodes, hop: hop(graph), device }
+        Self { nodes, hop: hop(graph), device, held: BTreeMap::new() }
+    }
+
+    /// Holds `values` in the parameter `name` from input frame `from` on; calls in the order of time. Frames before 0, and
+    /// those before the first call, have the parameter's default.
+    pub fn hold(&mut self, name: &str, from: i64, values: &[f32]) {
+        self.held.entry(name.into()).or_default().push((from, values.into()));
     }
 
     /// The output for `input`, which is padded with zeros on the right to a multiple of [`hop`] frames first: the
@@ -135,6 +145,9 @@ impl Offline {
                 input.to_tensor(&self.device)
             } else if span.frames == 0 {
                 Signal::zeros(node.channels, span.first, 0).to_tensor(&self.device)
+            } else if let Layer::Plain(Op::Parameter(parameter)) = &node.layer {
+                let values = self.values_of(parameter, span, node.rate);
+                layer::load(&values, [1, node.channels, span.frames], &self.device)
             } else {
                 let read = |&i: &NodeId| live[i].clone().expect("freed after its last reader only");
                 let inputs: Vec<_> = node.inputs.iter().map(read).collect();
@@ -158,6 +171,19 @@ impl Offline {
             }
         }
         kept
+    }
+
+    /// What is held in each channel at each frame of `span`.
+    fn values_of(&self, parameter: &Parameter, span: Span, rate: Rate) -> Vec<f32> {
+        let changes = self.held.get(&parameter.name).map_or(&[][..], |changes| changes);
+        let at = |frame: i64| {
+            // The input frame that stands at this frame's time, or last before it.
+            let now = (frame * rate.denominator() as i64).div_euclid(rate.numerator() as i64);
+            let last = changes.iter().rev().find(|(from, _)| frame >= 0 && *from <= now);
+            last.map_or(&parameter.default, |(_, values)| values)
+        };
+        let frames = || (0..span.frames).map(|t| at(span.first + t as i64));
+        (0..parameter.default.len()).flat_map(|c| frames().map(move |values| values[c])).collect()
     }
 
     fn span(&self, node: &Planned, input: &Signal) -> Span {

@@ -109,6 +109,8 @@ pub enum Op {
         /// `[channels]`.
         slope: Weight,
     },
+    /// Values that a player holds: one frame for every `every` frames of the input, of which it reads nothing.
+    Parameter(Parameter),
     /// The greatest of the inputs; an input of one channel is repeated over all.
     Max,
     /// A normalisation over the channels of each frame: see [`LayerNorm`].
@@ -330,6 +332,25 @@ pub struct LayerNorm<W = Weight> {
     pub groups: usize,
 }
 
+/// Parameters of [`Op::Parameter`]: a conditioning input of the model. Frames before frame 0 hold the default; frame `n`
+/// from there on holds what the player held when the input of its time arrived. Those of one name are one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Parameter {
+    /// What the model calls it.
+    pub name: String,
+    /// What its values count, for people; may be empty.
+    #[serde(default)]
+    pub unit: String,
+    /// What stands there when nobody holds anything; as many as it has channels.
+    pub default: Vec<f32>,
+    /// Least value of every channel.
+    pub minimum: f32,
+    /// Greatest value of every channel.
+    pub maximum: f32,
+    /// Input frames per frame.
+    pub every: usize,
+}
+
 impl Statistics {
     /// Mean and deviation of a channel.
     pub(crate) fn of(&self, channel: usize) -> [f64; 2] {
@@ -367,6 +388,7 @@ impl Op {
             Self::LatentEdit => "latent_edit",
             Self::Lstm(_) => "lstm",
             Self::PRelu { .. } => "prelu",
+            Self::Parameter(_) => "parameter",
             Self::Max => "max",
             Self::LayerNorm(_) => "layer_norm",
             Self::Softmax { .. } => "softmax",

@@ -202,6 +202,10 @@ fn infer_unbounded(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), S
             blocks(*groups, channels)?;
             Ok((channels, rate))
         }
+        Op::Parameter(parameter) => {
+            parameter.check()?;
+            Ok((parameter.default.len(), rate.down(parameter.every).ok_or_else(too_fast)?))
+        }
     }
 }
 

@@ -81,6 +81,12 @@ pub fn details(op: &Op) -> String {
         Op::Lstm(l) => format!("weight_ih {}, weight_hh {}", shape(&l.weight_ih), shape(&l.weight_hh)),
         Op::PowerSpectrum { window, hop, left } => format!("size {}, hop {hop}, left {left}", window.len()),
         Op::Quantize { codebooks } | Op::Dequantize { codebooks } => format!("codebooks {}", shape(codebooks)),
+        Op::Parameter(p) => {
+            format!(
+                "{:?}, default {:?}, {} to {}{}, every {}",
+                p.name, p.default, p.minimum, p.maximum, p.unit, p.every
+            )
+        }
         Op::Input { .. }
         | Op::BatchNorm(_)
         | Op::Pointwise(_)

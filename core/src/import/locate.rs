@@ -7,6 +7,8 @@ use std::time::SystemTime;
 
 use super::ImportError;
 use super::archive::{self, Format};
+use super::described::{self, Described, FILE_NAME};
+use super::state::{self, Kind};
 
 /// A model's files.
 #[derive(Debug, PartialEq)]
@@ -21,6 +23,10 @@ pub(super) enum Source {
     Nam { name: String, path: PathBuf },
     /// The same in the layout of 2022: `config.json` and `weights.npy`.
     NamFolder { name: String, folder: PathBuf },
+    /// A whole pickled module.
+    Module { name: String, path: PathBuf },
+    /// Weights, and what is said of their layers.
+    Described { name: String, described: Described },
 }
 
 /// Folders between a run and its checkpoints: `version_0/checkpoints`, and one to spare.
@@ -41,10 +47,11 @@ pub(super) fn locate(path: &Path) -> Result<Source, ImportError> {
         return Ok(Source::Nam { name: stem(path), path: path.into() });
     }
     if !metadata.is_dir() {
-        return match archive::format(path)? {
-            Format::TorchScript => Ok(Source::Export { name: stem(path), path: path.into() }),
-            Format::Checkpoint => run(path.into()),
-        };
+        return file(path, metadata.is_file());
+    }
+    let description = path.join(FILE_NAME);
+    if description.is_file() {
+        return described(&description, None, run_name(path));
     }
     if path.join("config.json").is_file() && path.join("weights.npy").is_file() {
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -56,30 +63,68 @@ pub(super) fn locate(path: &Path) -> Result<Source, ImportError> {
         Some((_, checkpoint)) => run(checkpoint),
         None => Err(ImportError::unknown(
             format!("{} is a folder without a .ckpt in it", path.display()),
-            "choose a run folder (config.gin and version_0/checkpoints/*.ckpt), a .ckpt, or an exported .ts",
+            "choose a run folder (config.gin and version_0/checkpoints/*.ckpt), a .ckpt, an exported .ts, or a folder with \
+             weights and a runnel.toml that describes them",
         )),
     }
 }
 
-/// Whether the file is an ONNX model: it is named so, or begins with a version and then a field of a model.
+/// Whether the file is an ONNX model: it is named so, or begins with a version and then a field of a model. The
+/// length that a safetensors file begins with may look the same, but a brace follows it.
 fn is_onnx(path: &Path) -> Result<bool, ImportError> {
     if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("onnx")) {
         return Ok(true);
     }
     let mut start = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(3).read_to_end(&mut start));
+    let read = File::open(path).and_then(|file| file.take(9).read_to_end(&mut start));
     read.map_err(|error| ImportError::io(path, error))?;
-    Ok(matches!(start[..], [0x08, 3..=20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42]))
+    let begins = matches!(start[..], [0x08, 3..=20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42, ..]);
+    Ok(begins && start.get(8) != Some(&b'{'))
 }
 
-/// Whether the file is a JSON object: an opening brace, then a name or the end.
+/// The model that one file leads to.
+fn file(path: &Path, regular: bool) -> Result<Source, ImportError> {
+    let name = stem(path);
+    if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("toml")) && regular {
+        return described(path, None, name);
+    }
+    let bare = |found: String| {
+        let found = format!("{} holds {found}: weights, without the layers they belong to", path.display());
+        let cure = "describe the layers in a runnel.toml beside it (docs/describing-a-model.md shows how), or, for a RAVE \
+                    checkpoint, put its config.gin beside it";
+        ImportError::unknown(found, cure)
+    };
+    let safetensors = regular && crate::format::is_safetensors(path).is_ok_and(|is| is);
+    let archive = if safetensors { None } else { Some(archive::format(path)?) };
+    if archive == Some(Format::TorchScript) {
+        return Ok(Source::Export { name, path: path.into() });
+    }
+    if let Some(description) = described::beside(path)? {
+        return described(&description, Some(path), name);
+    }
+    if safetensors {
+        return Err(bare("a safetensors state dict".into()));
+    }
+    match state::kind(path)? {
+        Kind::Module => Ok(Source::Module { name, path: path.into() }),
+        Kind::Bare(found) => run(path.into()).map_err(|_| bare(format!("a state dict of {found}"))),
+        Kind::Other => run(path.into()),
+    }
+}
+
+fn described(description: &Path, weights: Option<&Path>, name: String) -> Result<Source, ImportError> {
+    Ok(Source::Described { name, described: described::locate(description, weights)? })
+}
+
+/// Whether the file is a JSON object: an opening brace, then a name or the end. The length that a safetensors file begins
+/// with may look the same, but has zeros in it.
 fn is_json(path: &Path) -> Result<bool, ImportError> {
     let mut start = Vec::new();
     let read = File::open(path).and_then(|file| file.take(256).read_to_end(&mut start));
     read.map_err(|error| ImportError::io(path, error))?;
     let text = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&start).trim_ascii_start();
     let rest = text.strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
-    Ok(rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'"' | b'}'))))
+    Ok(!start.contains(&0) && rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'"' | b'}'))))
 }
 
 /// A checkpoint and the nearest configuration beside or above it.

@@ -16,16 +16,14 @@ mod run;
 mod tests;
 mod weights;
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use description::{Description, Generation, Input, Latents, Layer, Padding, Prior};
-use sha2::{Digest, Sha256};
 
+use super::provenance::provenance;
 use super::{ImportError, Options, checkpoint, gin, script};
 use crate::graph::{Graph, Op};
-use crate::model::{self, Info, Latent, Levels, Model, Provenance};
+use crate::model::{self, Info, Latent, Levels, Model};
 use weights::malformed;
 
 /// RAVE's own, in samples per second, where a file does not say.
@@ -88,11 +86,7 @@ fn model(description: &Description, options: &Options, name: &str, source: &Path
         description: describe(description, &encode),
         sampling_rate: description.sampling_rate,
         latent_names: (1..=encode.output().channels).map(|i| format!("latent {i}")).collect(),
-        provenance: Provenance {
-            source: source.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
-            sha256: sha256(source)?,
-            converter: format!("runnel {}", env!("CARGO_PKG_VERSION")),
-        },
+        provenance: provenance(source)?,
         levels: Levels::default(),
     };
     Ok(Model { forward, latent: Some(Latent { encode, decode }), prior, info })
@@ -213,19 +207,4 @@ fn is_causal(encoder: &[Layer]) -> bool {
         }
         _ => false,
     }
-}
-
-fn sha256(path: &Path) -> Result<String, ImportError> {
-    let mut hasher = Sha256::new();
-    let mut file = File::open(path).map_err(|source| ImportError::io(path, source))?;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => hasher.update(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(ImportError::io(path, error)),
-        }
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -54,7 +54,8 @@ pub(super) fn run<'a>(
             | StreamOp::NoiseSynth(_)
             | StreamOp::AdaIn { .. }
             | StreamOp::Lstm(_)
-            | StreamOp::PRelu { .. } => unreachable!("has a kernel of its own"),
+            | StreamOp::PRelu { .. }
+            | StreamOp::Parameter(_) => unreachable!("has a kernel of its own"),
             StreamOp::Concat => {
                 let mut at = 0;
                 for slot in 0..inputs {

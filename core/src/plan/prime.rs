@@ -72,6 +72,7 @@ impl Silence {
                         amounts: Amounts::default(),
                         edit: None,
                         adaptation: None,
+                        held: None,
                     };
                     kernels[id].run(isa, step.inputs.len(), source, ring, &mut own.values, call);
                 }

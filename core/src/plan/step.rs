@@ -46,9 +46,14 @@ impl Step {
     /// Whether its frames from 0 on are no mere response to silence: they are drawn, remembered, learned from, or
     /// a player's hands reach them.
     pub(crate) fn is_personal(&self) -> bool {
-        use StreamOp::{AdaIn, Gaussian, Gru, LatentEdit, Lstm, NoiseSynth};
+        use StreamOp::{AdaIn, Gaussian, Gru, LatentEdit, Lstm, NoiseSynth, Parameter};
         let Task::Op(op) = &self.task else { return false };
-        matches!(op, Gaussian { .. } | NoiseSynth(_) | LatentEdit | Gru(_) | Lstm(_) | AdaIn { .. })
+        matches!(op, Gaussian { .. } | NoiseSynth(_) | LatentEdit | Gru(_) | Lstm(_) | AdaIn { .. } | Parameter(_))
+    }
+
+    /// Whether its frames are taken at their own time, neither earlier nor later, so that no schedule is heard in them.
+    pub(crate) fn is_prompt(&self) -> bool {
+        matches!(&self.task, Task::Op(StreamOp::Parameter(_)))
     }
 
     /// What it does, in tables.
@@ -82,9 +87,16 @@ pub(crate) fn steps(stream: &StreamGraph, every_node: bool) -> Vec<Step> {
                 node: Some(id),
                 name: node.name.clone(),
                 task: Task::Op(node.op.clone()),
-                inputs: (node.inputs.iter().zip(&node.reads))
-                    .map(|(&i, reads)| StepInput { step: step_of[i], reads: reads.clone() })
-                    .collect(),
+                inputs: match &node.op {
+                    // The audio input is its clock.
+                    StreamOp::Parameter(_) => {
+                        let reads = Reads::at_its_time(node.timeline.step, nodes[0].timeline.step);
+                        vec![StepInput { step: 0, reads }]
+                    }
+                    _ => (node.inputs.iter().zip(&node.reads))
+                        .map(|(&i, reads)| StepInput { step: step_of[i], reads: reads.clone() })
+                        .collect(),
+                },
                 channels: node.channels,
                 ticks: node.timeline.step,
             }),

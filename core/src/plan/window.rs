@@ -61,6 +61,9 @@ pub(crate) fn batches(
     let mut batches: Vec<Vec<Batch>> = vec![vec![]; steps.len()];
     for id in (1..=last).rev() {
         let step = &steps[id];
+        if step.is_prompt() {
+            (deadlines[id], wishes[id]) = (released[id].clone(), released[id].clone());
+        }
         let windows = Windows {
             released: &released[id],
             wished: &wishes[id],

@@ -58,7 +58,8 @@ fn spread(op: &StreamOp, multiple: usize) -> Option<StreamOp> {
         | StreamOp::Lstm(_)
         | StreamOp::PowerSpectrum { .. }
         | StreamOp::LatentEdit
-        | StreamOp::AdaIn { .. } => None,
+        | StreamOp::AdaIn { .. }
+        | StreamOp::Parameter(_) => None,
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::conv::{CachedConv, ConvKind};
-use crate::graph::{self, BatchNorm, Gru, LayerNorm, Lstm, NoiseSynth, Op, Pointwise, Statistics};
+use crate::graph::{self, BatchNorm, Gru, LayerNorm, Lstm, NoiseSynth, Op, Parameter, Pointwise, Statistics};
 use crate::tensor::Weight;
 use crate::timing::Reads;
 
@@ -109,6 +109,8 @@ pub enum StreamOp<W = Weight> {
         /// `[channels]`.
         slope: W,
     },
+    /// [`Op::Parameter`].
+    Parameter(Parameter),
     /// [`Op::Max`].
     Max,
     /// [`Op::LayerNorm`].
@@ -184,6 +186,7 @@ impl<W> StreamOp<W> {
                 initial_cell: f(&l.initial_cell)?,
             }),
             Self::PRelu { slope } => StreamOp::PRelu { slope: f(slope)? },
+            Self::Parameter(p) => StreamOp::Parameter(p.clone()),
             Self::Max => StreamOp::Max,
             Self::LayerNorm(n) => StreamOp::LayerNorm(LayerNorm {
                 weight: n.weight.as_ref().map(&mut f).transpose()?,
@@ -227,7 +230,8 @@ impl<W> StreamOp<W> {
             | Self::UnitNorm
             | Self::ToAngles
             | Self::FromAngles
-            | Self::LatentEdit => vec![],
+            | Self::LatentEdit
+            | Self::Parameter(_) => vec![],
             Self::AdaIn { source, target } => {
                 source.iter().chain(target).flat_map(|s| [&s.mean, &s.deviation]).collect()
             }
@@ -279,6 +283,7 @@ impl StreamOp {
             | Self::AdaIn { .. }
             | Self::Lstm(_)
             | Self::PRelu { .. } => Reads::same(),
+            Self::Parameter(_) => Reads::nothing(),
             Self::Max | Self::LayerNorm(_) | Self::Softmax { .. } => Reads::same(),
         }
     }
@@ -347,6 +352,7 @@ impl StreamOp {
             Self::AdaIn { source, target } => Op::AdaIn { source: source.clone(), target: target.clone() },
             Self::Lstm(l) => Op::Lstm(l.clone()),
             Self::PRelu { slope } => Op::PRelu { slope: slope.clone() },
+            Self::Parameter(p) => Op::Parameter(p.clone()),
             Self::Max => Op::Max,
             Self::LayerNorm(n) => Op::LayerNorm(n.clone()),
             Self::Softmax { groups } => Op::Softmax { groups: *groups },

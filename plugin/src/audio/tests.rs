@@ -8,7 +8,7 @@ use runnel::Learning;
 use super::*;
 use crate::params::LATENTS;
 use crate::params::{Latency, Mode};
-use crate::test_models::{autoencoder_stream, learner_stream, lookahead};
+use crate::test_models::{autoencoder_stream, learner_stream, lookahead, steered_stream};
 
 mod prior;
 
@@ -322,6 +322,48 @@ fn gains_are_where_they_say() {
     // Half the dry, half of four times the input, then half of all.
     let expected: Vec<f32> = input[0].iter().map(|x| 1.25 * x).collect();
     assert!(difference(&heard[0], &expected) < 1e-6);
+}
+
+/// A gain of the model's own, −2 to 10 with 1 as its default, is reached through the host's first parameter: in the
+/// host's call, on a thread of its own, and in whatever blocks.
+#[test]
+fn a_parameter_of_the_model_is_steered() {
+    let model = LoadedModel::new(&steered_stream(48_000), Mode::Forward, Latency::Least).unwrap();
+    assert_eq!(model.steered().into_iter().map(|s| s.name).collect::<Vec<_>>(), ["Gain"]);
+    let input = [noise(24_000, 1), noise(24_000, 2)];
+    let mut hands = Hands::default();
+    assert!(Rig::playing(STEREO, &model).play(&input, &[512]) == input, "a new instance plays the default");
+    // Beyond the model's count it is inert.
+    hands.steering = [1.0, 0.0, 0.3, 1.0, 0.1, 0.9, 0.0, 1.0];
+    let play = |blocks: &[usize], own_thread: Option<usize>| {
+        let mut rig = Rig::empty(STEREO);
+        rig.path.install(Box::new(Stage::new(1, Setup { own_thread, ..Setup::plain(STEREO) }, Some(&model))));
+        rig.path.set_offline(true);
+        rig.hands = hands;
+        rig.play(&input, blocks)
+    };
+    let whole = play(&[24_000], None);
+    let tenfold: Vec<_> = input[0].iter().map(|x| 10.0 * x).collect();
+    assert!(difference(&whole[0], &tenfold) < 1e-5);
+    for blocks in [&[1][..], &[441], &[7, 900, 33]] {
+        assert!(play(blocks, None) == whole, "{blocks:?}");
+    }
+    let elsewhere = play(&[512], Some(512));
+    let late = elsewhere[0].iter().position(|y| *y != 0.0).unwrap();
+    assert!(late > 0 && elsewhere[0][late..] == whole[0][..24_000 - late], "the same, {late} samples late");
+}
+
+/// What moves, moves smoothly, from look to look.
+#[test]
+fn a_parameter_of_the_model_moves_smoothly() {
+    let model = LoadedModel::new(&steered_stream(48_000), Mode::Forward, Latency::Least).unwrap();
+    let mut rig = Rig::playing(MONO, &model);
+    let steady = [vec![1.0; 9_600]];
+    rig.play(&steady, &[480]);
+    rig.hands.steering[0] = 1.0;
+    let moved = rig.play(&steady, &[480]);
+    assert!(steepest(&moved[0]) < 1.0, "{}", steepest(&moved[0]));
+    assert_eq!(moved[0][9_599], 10.0);
 }
 
 fn autoencoder(mode: Mode, latency: Latency) -> LoadedModel {

@@ -69,8 +69,10 @@ impl Browser {
             }
             if self.listing.entries.is_empty() && self.pending.is_none() {
                 ui.label(
-                    RichText::new("No models here: .runnel, .ts, .ckpt, .nam and .onnx files are shown")
-                        .color(theme::DIM),
+                    RichText::new(
+                        "No models here: .runnel, .ts, .ckpt, .pt, .safetensors, .nam and .onnx files are shown",
+                    )
+                    .color(theme::DIM),
                 );
             }
             if self.listing.cut {

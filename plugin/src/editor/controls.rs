@@ -19,6 +19,8 @@ pub(super) fn knob(ui: &mut Ui, hand: &Hand, param: &FloatParam, label: &str, he
     let (rect, response) = ui.allocate_exact_size(KNOB, Sense::click_and_drag());
     let normalized = hand.drag(param, &response, ui, TRAVEL);
     let value = param.normalized_value_to_string(normalized, true);
+    // A name before the value stands above the knob already.
+    let value = value.rsplit_once(": ").map_or(value.as_str(), |(_, value)| value).to_owned();
     response.widget_info(|| {
         let mut info = WidgetInfo::slider(true, f64::from(normalized), param.name());
         info.current_text_value = Some(value.clone());

@@ -41,6 +41,7 @@ impl Loader {
             Ok(Outcome::Nothing) => {
                 shelf.model_serial += 1;
                 (shelf.model, shelf.source) = (None, None);
+                self.params.steered.tell(vec![]);
                 self.params.model_path.settle(wish.generation, ModelReference::default());
                 self.tell(|status| *status = Status::default());
                 return;
@@ -53,6 +54,7 @@ impl Loader {
                 shelf.model_serial += 1;
                 shelf.model = Some(Arc::from(model));
                 shelf.source = Some((path.clone(), contents.clone(), mode, latency));
+                self.params.steered.tell(facts.steered.clone());
                 self.tell(|status| *status = Status { phase: Phase::Settled, playing: Some(facts), note: None });
                 (path, contents)
             }
@@ -112,7 +114,7 @@ impl Loader {
         }
         shelf.marker = self.markers.set(&contents);
         let refused = |reason: String| Phase::Refused(naming(&path, &reason));
-        let model = if path.is_file() && runnel::format::is_safetensors(&path).unwrap_or(false) {
+        let model = if path.is_file() && runnel::format::is_runnel(&path).unwrap_or(false) {
             runnel::format::load(&path).map_err(|e| refused(e.to_string()))?
         } else {
             let name = path.file_name().map(|n| n.to_string_lossy()).unwrap_or_default();
@@ -158,6 +160,7 @@ fn plan(path: &Path, model: &StreamModel, mode: Mode, latency: Latency) -> Resul
         model_rate: info.sampling_rate,
         latent_names: info.latent_names.clone(),
         has_prior,
+        steered: model.steered(),
         receptive_field,
         format: None,
         latency_samples: 0,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::hosted::Format;
+use crate::steering::Steered;
 
 /// What people are told about the model.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,6 +72,8 @@ pub struct Facts {
     pub latent_names: Vec<String>,
     /// Whether a prior can play its latents.
     pub has_prior: bool,
+    /// What the host can steer in it.
+    pub steered: Vec<Steered>,
     /// Samples before and after its own time that an output sample depends on, at the model's rate; the past may be
     /// without end.
     pub receptive_field: (Option<u64>, u64),

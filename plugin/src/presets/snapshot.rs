@@ -136,7 +136,8 @@ fn slots(params: &RunnelParams) -> impl Iterator<Item = (String, &dyn Slot)> {
     ];
     let latents = p.latents.iter().flat_map(|latent| [&latent.bias as &dyn Slot, &latent.scale]);
     let sources = p.sources.iter().flat_map(|source| [&source.latent as &dyn Slot, &source.depth]);
-    own.into_iter().chain(latents).chain(sources).map(move |slot| (ids[&slot.pointer()].clone(), slot))
+    let steering = p.steering.iter().map(|steering| &steering.share as &dyn Slot);
+    own.into_iter().chain(latents).chain(sources).chain(steering).map(move |slot| (ids[&slot.pointer()].clone(), slot))
 }
 
 fn choice_id<T: Enum>(choice: T) -> String {

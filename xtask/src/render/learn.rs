@@ -12,6 +12,7 @@ use super::perform::planes_of;
 use crate::audio;
 use crate::model::Method;
 use crate::progress::Progress;
+use crate::settings::Settings;
 use crate::streaming::{Blocks, stream};
 
 /// What a model with AdaIN nodes is to learn first.
@@ -31,16 +32,23 @@ impl Lessons {
         self.learn_source.iter().chain(&self.learn_target).map(PathBuf::as_path)
     }
 
-    /// What `model` learns from these files, the target first; `None` where there are none.
+    /// What `model`, its parameters held at `settings`, learns from these files, the target first; `None` where there are
+    /// none.
     ///
     /// # Errors
     /// When it cannot learn, a file cannot be read, or source or target stay unknown.
-    pub(super) fn learn(&self, model: &StreamModel, randomness: Randomness) -> Result<Option<Learned>> {
+    pub(super) fn learn(
+        &self,
+        model: &StreamModel,
+        randomness: Randomness,
+        settings: &Settings,
+    ) -> Result<Option<Learned>> {
         if self.files().next().is_none() {
             return Ok(None);
         }
         let plan = Plan::new(&model.forward)?;
         let mut engine = Engine::new(plan, randomness);
+        settings.set(&mut engine);
         if engine.knows().is_none() {
             bail!(
                 "{} has no AdaIN nodes, so it cannot learn; leave --learn-source and --learn-target out",

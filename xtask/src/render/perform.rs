@@ -13,6 +13,7 @@ use crate::audio::resample::resample;
 use crate::model::Method;
 use crate::offline::OfflineMethod;
 use crate::progress::Progress;
+use crate::settings::Settings;
 use crate::streaming::{Blocks, frames_until, stream};
 
 /// The most engines that one file is given.
@@ -28,6 +29,8 @@ pub(super) struct Performance<'a> {
     pub(super) method: Method,
     pub(super) model_rate: u32,
     pub(super) randomness: Randomness,
+    /// What is held in the model's parameters; `offline` has it already.
+    pub(super) settings: &'a Settings,
     pub(super) blocks: Blocks,
     /// Latency beyond the least.
     pub(super) slack_samples: u64,
@@ -73,6 +76,7 @@ pub(super) fn perform(performance: &Performance, clip: &Clip, what: &str) -> Res
                     engine.restore(learned)?;
                     engine.reset();
                 }
+                performance.settings.set(&mut engine);
                 let fed = if performance.keep_latency { frames } else { frames_until(&engine, frames_out as i64) };
                 let planes: Vec<_> = planes.iter().map(Vec::as_slice).collect();
                 let streamed =

@@ -10,6 +10,7 @@ use super::Arguments;
 use crate::audio::{self, Clip, Container};
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::settings::Settings;
 use crate::streaming::{frames_until, stream};
 use crate::{demo, model, report};
 
@@ -35,6 +36,7 @@ pub(super) fn run(arguments: &Arguments, seconds: f64) -> Result<()> {
     let streams = &opened.streams;
     let name = &streams.info.name;
     let player = streams.player().with_context(|| format!("{name} has no latents to play; leave --play out"))??;
+    let settings = Settings::of(&arguments.set, &player)?;
     let path = arguments.output.clone().unwrap_or_else(|| default_output(arguments.file.as_deref()));
     let container = Container::of(&path, true)?;
     let inputs: Vec<&Path> = arguments.file.iter().map(PathBuf::as_path).collect();
@@ -46,6 +48,7 @@ pub(super) fn run(arguments: &Arguments, seconds: f64) -> Result<()> {
     let randomness =
         if arguments.deterministic { Randomness::Deterministic } else { Randomness::Seeded(arguments.seed) };
     let mut engine = Engine::new(plan.clone(), randomness);
+    settings.set(&mut engine);
     if arguments.prior {
         let cure = "only exports made with `rave export --prior` have one; leave --prior out";
         let prior = streams.prior.as_ref().with_context(|| format!("{name} has no prior; {cure}"))?;

@@ -8,6 +8,7 @@ use runnel::{Engine, Plan, Randomness};
 use super::quantized::{self, Halves};
 use crate::offline::OfflineMethod;
 use crate::progress::{Progress, spin};
+use crate::settings::Settings;
 use crate::streaming::{Blocks, Streamed, frames_until, stream};
 
 /// How the signal is cut. The first is the one that the others are compared with.
@@ -30,6 +31,8 @@ pub(super) struct Check<'a> {
     pub(super) offline: &'a OfflineMethod,
     pub(super) input: &'a [&'a [f32]],
     pub(super) randomness: Randomness,
+    /// What is held in the parameters; `offline` has it already.
+    pub(super) settings: &'a Settings,
 }
 
 pub(super) struct Outcome {
@@ -49,7 +52,11 @@ pub(super) struct Outcome {
 impl Check<'_> {
     pub(super) fn run(&self, what: &str) -> Result<Outcome> {
         let plan = Plan::new(self.stream)?;
-        let engine = || Engine::new(plan.clone(), self.randomness);
+        let engine = || {
+            let mut engine = Engine::new(plan.clone(), self.randomness);
+            self.settings.set(&mut engine);
+            engine
+        };
         let fed = frames_until(&engine(), self.end());
         let mut progress = Progress::new(what, fed * PARTITIONS.len());
         let mut streamed = |blocks| {

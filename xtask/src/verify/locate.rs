@@ -88,6 +88,7 @@ fn first_difference(
 pub(super) fn record(check: &Check, blocks: Blocks, keep: impl Fn(NodeId) -> bool) -> Result<Vec<Recording>> {
     let plan = Plan::with(check.stream, &PlanOptions { every_node: true, ..PlanOptions::default() })?;
     let mut engine = Engine::new(plan, check.randomness);
+    check.settings.set(&mut engine);
     let nodes = check.stream.nodes();
     let mut recordings: Vec<_> =
         nodes.iter().map(|n| Recording { first: i64::MAX, channels: n.channels, frames: vec![] }).collect();
@@ -155,6 +156,7 @@ mod tests {
 
     use super::*;
     use crate::offline::OfflineMethod;
+    use crate::settings::Settings;
 
     /// Two centred convolutions and a residual; the second's middle tap is `tap`.
     fn graph(tap: f32) -> Graph {
@@ -174,7 +176,9 @@ mod tests {
         let offline = OfflineMethod::new(graph(trained_tap), &stream);
         let signal = crate::synth::test_signal(3000, 1, 1);
         let input = [signal[0].as_slice()];
-        let check = Check { stream: &stream, offline: &offline, input: &input, randomness: Randomness::Deterministic };
+        let settings = Settings::default();
+        let randomness = Randomness::Deterministic;
+        let check = Check { stream: &stream, offline: &offline, input: &input, randomness, settings: &settings };
         let outcome = check.run("checking").expect("an outcome");
         let place = if outcome.passed() { None } else { locate(&check, &outcome).expect("a plan") };
         (outcome, place)
