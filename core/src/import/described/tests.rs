@@ -78,19 +78,23 @@ fn weights_may_be_a_state_dict_or_a_module_of_torch() {
     }
 }
 
-/// A length of 8827 bytes begins a safetensors file with `{"`, as a JSON object begins.
+/// A length of 8827 bytes begins a safetensors file with `{"`, as a JSON object begins; one of 0x120308 bytes with a version
+/// and a field, as an ONNX model does.
 #[test]
-fn a_length_that_reads_as_json_is_a_length() {
+fn a_length_that_reads_as_another_format_is_a_length() {
     let state = std::fs::read(golden("state.safetensors")).unwrap();
     let (length, rest) = state.split_first_chunk::<8>().unwrap();
     let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
-    let mut padded = 8827u64.to_le_bytes().to_vec();
-    padded.extend(header);
-    padded.resize(8 + 8827, b' ');
-    padded.extend(data);
-    assert!(padded.starts_with(b"{\""));
-    let folder = Folder::new("length", &[(FILE_NAME, example().as_bytes()), ("state.safetensors", &padded)]);
-    assert!(import::open(&folder.0.join("state.safetensors"), &Options::default()).is_ok());
+    for (len, begin) in [(8827, b"{\""), (0x0012_0308, b"\x08\x03")] {
+        let mut padded = (len as u64).to_le_bytes().to_vec();
+        padded.extend(header);
+        padded.resize(8 + len, b' ');
+        padded.extend(data);
+        assert!(padded.starts_with(begin));
+        let folder = Folder::new("length", &[(FILE_NAME, example().as_bytes()), ("state.safetensors", &padded)]);
+        let opened = import::open(&folder.0.join("state.safetensors"), &Options::default());
+        assert!(opened.is_ok(), "{len}: {:?}", opened.err());
+    }
 }
 
 #[test]
