@@ -11,8 +11,9 @@
 //!   "prior":   { "resolution": 32 } }
 //! ```
 //!
-//! `prior` stands where the model has one. Version 2 has it, the ops `ada_in`, `lstm`, `p_relu` and `parameter`, and the
-//! functions from `silu` on; a file with none of these is of version 1, so that older Runnels read it.
+//! `prior` stands where the model has one. Version 2 has it, the ops `ada_in`, `lstm`, `p_relu`, `parameter`, `max`,
+//! `layer_norm` and `softmax`, and the functions from `silu` on; a file with none of these is of version 1, so that older
+//! Runnels read it.
 //!
 //! Weights are F32; those that `convert --weights f16` rounded are F16, and are the same values again when loaded.
 //!
@@ -309,9 +310,27 @@ fn version_of(op: &StreamOp) -> u32 {
             | Pointwise::Softsign
             | Pointwise::Clamp { .. }
             | Pointwise::LeakyHardTanh { .. }
-            | Pointwise::FastTanh => 2,
+            | Pointwise::FastTanh
+            | Pointwise::Elu { .. }
+            | Pointwise::Gelu
+            | Pointwise::GeluTanh
+            | Pointwise::Erf
+            | Pointwise::Exp
+            | Pointwise::Log
+            | Pointwise::Sqrt
+            | Pointwise::Reciprocal
+            | Pointwise::Sin
+            | Pointwise::Cos
+            | Pointwise::Abs
+            | Pointwise::Power { .. } => 2,
         },
-        StreamOp::AdaIn { .. } | StreamOp::Lstm(_) | StreamOp::PRelu { .. } | StreamOp::Parameter(_) => 2,
+        StreamOp::AdaIn { .. }
+        | StreamOp::Lstm(_)
+        | StreamOp::PRelu { .. }
+        | StreamOp::Parameter(_)
+        | StreamOp::Max
+        | StreamOp::LayerNorm(_)
+        | StreamOp::Softmax { .. } => 2,
     }
 }
 

@@ -6,9 +6,11 @@ mod shape;
 pub mod text;
 
 pub use op::{
-    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, Lstm, NoiseSynth, Op, Parameter, Pointwise, Statistics,
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Parameter, Pointwise,
+    Statistics,
 };
 pub(crate) use op::{FAST_TANH_ABOVE, FAST_TANH_BELOW, FAST_TANH_LIMIT};
+pub use op::{erf, gelu};
 
 pub(crate) use parameters::{agrees as agreeing_parameter, distinct as distinct_parameters};
 pub(crate) use shape::infer as infer_shape;

@@ -13,6 +13,7 @@ mod magic;
 mod module;
 pub mod nam;
 mod npy;
+pub mod onnx;
 pub mod pickle;
 mod provenance;
 pub mod rave;
@@ -39,6 +40,10 @@ pub struct Options {
     pub latents: LatentChoice,
     /// Use the exponential moving average of the weights, where the checkpoint has one.
     pub ema: bool,
+    /// Samples per second of an ONNX model, whose file need not tell them; 44 100 when absent there too.
+    pub sampling_rate: Option<u32>,
+    /// Which axis of an ONNX model's input is time, where its shape does not say.
+    pub time_axis: Option<usize>,
     /// Which of a model's sizes to take, from 0, the smallest, to 1; the largest when absent.
     pub size: Option<f32>,
 }
@@ -103,13 +108,18 @@ pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
     match locate::locate(path)? {
         Source::Nam { name, path } => nam::from_file(&name, &path, options),
         Source::NamFolder { name, folder } => nam::from_folder(&name, &folder, options),
-        Source::Run { .. } | Source::Export { .. } | Source::Module { .. } | Source::Described { .. }
+        Source::Run { .. }
+        | Source::Export { .. }
+        | Source::Onnx { .. }
+        | Source::Module { .. }
+        | Source::Described { .. }
             if options.size.is_some() =>
         {
             Err(ImportError::unknown(format!("{} holds a model of one size", path.display()), "leave the size out"))
         }
         Source::Run { name, checkpoint, config } => rave::from_run(&name, &checkpoint, &config, options),
         Source::Export { name, path } => rave::from_export(&name, &path, options),
+        Source::Onnx { name, path } => onnx::open(&name, &path, options),
         Source::Module { name, path } => tcn::open(&name, &path, options),
         Source::Described { name, described } => described::open(&name, &described, options),
     }
@@ -125,5 +135,6 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
         Source::Export { path, .. } | Source::Module { path, .. } | Source::Nam { path, .. } => vec![path],
         Source::Described { described, .. } => described.weights.into_iter().chain([described.description]).collect(),
         Source::NamFolder { folder, .. } => vec![folder.join("weights.npy"), folder.join("config.json")],
+        Source::Onnx { path, .. } => onnx::files(&path)?,
     })
 }

@@ -14,6 +14,7 @@ mod isa;
 mod lstm;
 mod math;
 mod noise;
+mod norm;
 mod recurrent;
 mod spectrum;
 #[cfg(test)]
@@ -54,6 +55,8 @@ pub(crate) enum Kernel {
     Gru(recurrent::Gru),
     /// Filtered noise.
     Noise(noise::Noise),
+    /// The greatest of all inputs.
+    Max,
     /// Anything else, as its definition says.
     Frame(StreamOp),
     /// Adaptive instance normalisation.
@@ -77,6 +80,7 @@ impl Kernel {
             StreamOp::Mul => Self::Mul,
             StreamOp::AdaIn { source, target } => Self::AdaIn(AdaIn::new(source.as_ref(), target.as_ref())),
             StreamOp::Parameter(parameter) => Self::Parameter(parameter.clone()),
+            StreamOp::Max => Self::Max,
             other => Function::of(other).map_or_else(|| Self::Frame(other.clone()), Self::Function),
         }
     }
@@ -89,7 +93,13 @@ impl Kernel {
             Self::Noise(noise) => noise.scratch_len(),
             Self::Lstm(lstm) => lstm.scratch_len(),
             Self::Frame(op) => frame::scratch_len(op),
-            Self::Conv(_) | Self::Function(_) | Self::Add | Self::Mul | Self::AdaIn(_) | Self::Parameter(_) => 0,
+            Self::Conv(_)
+            | Self::Function(_)
+            | Self::Add
+            | Self::Mul
+            | Self::Max
+            | Self::AdaIn(_)
+            | Self::Parameter(_) => 0,
         }
     }
 
@@ -122,7 +132,7 @@ impl Kernel {
             Self::Noise(noise) => noise.weight_bytes(),
             Self::Function(function) => function.weight_bytes(),
             Self::Frame(op) => op.weights().iter().map(|w| w.len() * size_of::<f32>()).sum(),
-            Self::Spectrum(_) | Self::Add | Self::Mul | Self::Parameter(_) => 0,
+            Self::Spectrum(_) | Self::Add | Self::Mul | Self::Max | Self::Parameter(_) => 0,
             Self::AdaIn(adain) => adain.weight_bytes(),
         }
     }
@@ -195,8 +205,12 @@ impl Kernel {
             Self::Add if (0..inputs).all(|slot| source(slot).ring.channels == ring.channels) => {
                 frame::sum(isa, inputs, source, ring, own, frames);
             }
-            Self::Add | Self::Mul => {
-                let how = if matches!(self, Self::Add) { Combination::Sum } else { Combination::Product };
+            Self::Add | Self::Mul | Self::Max => {
+                let how = match self {
+                    Self::Add => Combination::Sum,
+                    Self::Mul => Combination::Product,
+                    _ => Combination::Greatest,
+                };
                 frame::copy(source(0), ring, own, frames.clone());
                 for slot in 1..inputs {
                     combine(isa, how, source(slot), ring, own, frames.clone(), all.clone());

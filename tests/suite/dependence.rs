@@ -3,7 +3,7 @@
 //! phases, gathers or rings.
 
 use runnel::Graph;
-use runnel::graph::Op;
+use runnel::graph::{LayerNorm, Op};
 
 /// Before anything: depends on no input.
 const NEVER: i64 = i64::MIN;
@@ -104,7 +104,7 @@ fn depend(op: &Op, n: i64, row: &mut [i64], inputs: &[&Depends]) {
                 }
             }
         }
-        Op::Add | Op::Mul => {
+        Op::Add | Op::Mul | Op::Max => {
             for x in inputs {
                 row.iter_mut()
                     .enumerate()
@@ -138,6 +138,12 @@ fn depend(op: &Op, n: i64, row: &mut [i64], inputs: &[&Depends]) {
         Op::Gru(_) | Op::Lstm(_) => {
             // It remembers every frame from 0 on; the newest reaches furthest.
             row.fill(if n < 0 { NEVER } else { all(n) });
+        }
+        Op::LayerNorm(LayerNorm { groups, .. }) | Op::Softmax { groups } => {
+            let width = x.channels / groups;
+            for (c, v) in row.iter_mut().enumerate() {
+                *v = (c / width * width..(c / width + 1) * width).map(|c| x.at(n, c)).max().unwrap_or(NEVER);
+            }
         }
         Op::UnitNorm | Op::ToAngles | Op::FromAngles | Op::Quantize { .. } | Op::Dequantize { .. } => row.fill(all(n)),
         Op::BatchNorm(_)

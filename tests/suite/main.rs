@@ -4,6 +4,7 @@ mod contract;
 mod deep;
 mod dependence;
 mod learning;
+mod onnx;
 mod parameters;
 mod prior;
 mod rave;

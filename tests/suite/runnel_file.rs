@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use runnel::graph::{Conv1d, Lstm, Op, Parameter, Pointwise};
+use runnel::graph::{Conv1d, LayerNorm, Lstm, Op, Parameter, Pointwise};
 use runnel::model::Provenance;
 use runnel::rewrite::rewrite;
 use runnel::{Graph, Info, Latent, Model, StreamModel, Tensor, format};
@@ -74,7 +74,8 @@ fn only_what_version_1_lacks_needs_version_2() {
     let of = |op: Op| {
         let name = op.name();
         let mut graph = Graph::new(1);
-        graph.push("op", op, &[0]).unwrap();
+        let inputs = if op == Op::Max { &[0, 0][..] } else { &[0] };
+        graph.push("op", op, inputs).unwrap();
         let model = rewrite(&Model { forward: graph, latent: None, prior: None, info: info(0) }).unwrap();
         let file = format::to_bytes(&model).unwrap();
         assert_eq!(format::from_bytes(&file).unwrap(), model, "{name}");
@@ -104,6 +105,9 @@ fn only_what_version_1_lacks_needs_version_2() {
         Op::Lstm(lstm),
         Op::PRelu { slope: weight(&[1]) },
         Op::Parameter(parameter),
+        Op::Max,
+        Op::LayerNorm(LayerNorm { weight: None, bias: None, epsilon: 0.1, centred: true, groups: 1 }),
+        Op::Softmax { groups: 1 },
     ];
     let functions = [
         Pointwise::Silu,
@@ -112,6 +116,18 @@ fn only_what_version_1_lacks_needs_version_2() {
         Pointwise::Clamp { low: -1.0, high: 1.0 },
         Pointwise::LeakyHardTanh { low: -1.0, high: 1.0, low_slope: 0.1, high_slope: 0.1 },
         Pointwise::FastTanh,
+        Pointwise::Elu { alpha: 0.5 },
+        Pointwise::Gelu,
+        Pointwise::GeluTanh,
+        Pointwise::Erf,
+        Pointwise::Exp,
+        Pointwise::Log,
+        Pointwise::Sqrt,
+        Pointwise::Reciprocal,
+        Pointwise::Sin,
+        Pointwise::Cos,
+        Pointwise::Abs,
+        Pointwise::Power { exponent: 2.0 },
     ];
     for new in ops.into_iter().chain(functions.map(Op::Pointwise)) {
         assert_eq!(of(new.clone()), Some(2), "{new:?}");

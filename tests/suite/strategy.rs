@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use runnel::graph::{
-    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, Lstm, NodeId, NoiseSynth, Op, Parameter, Pointwise,
-    Statistics,
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, LayerNorm, Lstm, NodeId, NoiseSynth, Op, Parameter,
+    Pointwise, Statistics,
 };
 use runnel::{Tensor, Weight};
 
@@ -62,6 +62,11 @@ pub(crate) enum Layer {
     Lstm(usize),
     /// `act(f(x) + column · x₀)`.
     Column(Conv, usize),
+    /// The greatest of `f(x)`, `g(x)` and one channel.
+    Max(Conv, Conv),
+    /// A normalisation over channels, in blocks of one or all; centred or not.
+    NormOfFrame(bool, bool),
+    Softmax(bool),
     Steered(Steering),
 }
 
@@ -102,7 +107,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         3 => (1..5usize, 1..6usize, 0..8usize, 0..6usize, any::<bool>(), any::<bool>())
             .prop_map(|(out, stride, extra, trim, grouped, bias)| Layer::Transposed { out, stride, extra, trim, grouped, bias }),
         1 => (conv(), 2..5usize).prop_map(|(c, f)| Layer::Subpixel(c, f)),
-        2 => (0..13usize).prop_map(Layer::Activation),
+        4 => (0..22usize).prop_map(Layer::Activation),
         1 => Just(Layer::Norm),
         1 => Just(Layer::AlternateSign),
         1 => (2..4usize).prop_map(Layer::Repeat),
@@ -117,7 +122,10 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => (1..5usize).prop_map(Layer::Noise),
         1 => any::<[bool; 2]>().prop_map(Layer::AdaIn),
         1 => prop_oneof![1..4usize, 15..18usize].prop_map(Layer::Lstm),
-        2 => (conv(), 0..13usize).prop_map(|(c, a)| Layer::Column(c, a)),
+        2 => (conv(), 0..22usize).prop_map(|(c, a)| Layer::Column(c, a)),
+        1 => (conv(), conv()).prop_map(|(a, b)| Layer::Max(a, b)),
+        1 => any::<(bool, bool)>().prop_map(|(blocks, centred)| Layer::NormOfFrame(blocks, centred)),
+        1 => any::<bool>().prop_map(Layer::Softmax),
         1 => steering().prop_map(Layer::Steered),
     ]
 }
@@ -251,6 +259,27 @@ impl Builder {
                     9 => Op::Pointwise(Pointwise::Clamp { low: -0.4, high: 0.6 }),
                     10 => Op::Pointwise(LEAKY_HARD_TANH),
                     11 => Op::Pointwise(Pointwise::FastTanh),
+                    12 => Op::Pointwise(Pointwise::Elu { alpha: 0.8 }),
+                    13 => Op::Pointwise(Pointwise::Gelu),
+                    14 => Op::Pointwise(Pointwise::GeluTanh),
+                    15 => Op::Pointwise(Pointwise::Erf),
+                    16 => Op::Pointwise(Pointwise::Sin),
+                    17 => Op::Pointwise(Pointwise::Cos),
+                    18 => Op::Pointwise(Pointwise::Abs),
+                    // What is not defined everywhere, on what is positive.
+                    19 | 20 => {
+                        self.push(Op::Pointwise(Pointwise::Softplus), &[x]);
+                        self.push(Op::Pointwise(Pointwise::Affine { scale: 1.0, offset: 0.5 }), &[self.at]);
+                        let functions = if *kind == 19 {
+                            [Pointwise::Log, Pointwise::Exp, Pointwise::Reciprocal]
+                        } else {
+                            [Pointwise::Sqrt, Pointwise::Power { exponent: 1.3 }, Pointwise::Log]
+                        };
+                        for function in &functions[..2] {
+                            self.push(Op::Pointwise(*function), &[self.at]);
+                        }
+                        return self.push(Op::Pointwise(functions[2]), &[self.at]);
+                    }
                     _ => Op::Snake { alpha: self.vector(self.channels(), 0.5, 1.0) },
                 };
                 self.push(op, &[x]);
@@ -360,6 +389,30 @@ impl Builder {
                     learned.then(|| Statistics { mean: self.vector(n, -0.5, 0.5), deviation: self.vector(n, 0.5, 1.5) })
                 });
                 self.push(Op::AdaIn { source, target }, &[x]);
+            }
+            Layer::Max(f, g) => {
+                let (f, g) = (self.branch(x, &Conv { out: g.out, grouped: g.grouped, ..f.clone() }), self.branch(x, g));
+                let one = self.branch(
+                    f,
+                    &Conv { out: 1, kernel_size: 2, dilation: 1, left: 0, grouped: false, bias: true, zero: (0, 0) },
+                );
+                self.push(Op::Max, &[f, g, one]);
+            }
+            Layer::NormOfFrame(blocks, centred) => {
+                // Blocks of one channel would be all zero.
+                let n = self.channels();
+                let norm = LayerNorm {
+                    weight: centred.then(|| self.vector(n, 0.5, 1.5)),
+                    bias: (*blocks || *centred).then(|| self.vector(n, -0.5, 0.5)),
+                    epsilon: 0.1,
+                    centred: *centred,
+                    groups: if *blocks && n.is_multiple_of(2) { 2 } else { 1 },
+                };
+                self.push(Op::LayerNorm(norm), &[x]);
+            }
+            Layer::Softmax(blocks) => {
+                let groups = if *blocks && self.channels().is_multiple_of(2) { 2 } else { 1 };
+                self.push(Op::Softmax { groups }, &[x]);
             }
             Layer::Steered(steering) => self.steered(x, steering),
         }

@@ -28,6 +28,7 @@ CHECKPOINT is one of
   a .ckpt               with its config.gin beside or above it
   an exported .ts       made by `rave export`, with or without --streaming
   a .nam                of Neural Amp Modeler, 0.5 to 0.7; or a folder of 2022, with config.json and weights.npy
+  an .onnx              opset 11 or newer, floats; weights in it or beside it
 
 Nothing is retrained, and nothing in the file is run. Every signal keeps its values; only the time at which they are \
 computed changes. The latency that is printed is the least that this model allows.
@@ -58,6 +59,12 @@ pub(crate) struct Arguments {
     /// Which size of a model that has several, from 0, the smallest, to 1 [default: 1]
     #[arg(long, value_name = "S")]
     size: Option<f32>,
+    /// Samples per second of an ONNX model [default: what the file tells, or 44100]
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    rate: Option<u32>,
+    /// Which axis of an ONNX model's input is time, from 0 [default: the one that its shape leaves open]
+    #[arg(long, value_name = "AXIS")]
+    time_axis: Option<usize>,
     /// How weights are stored: as they are, or rounded where a layer sees few frames
     #[arg(long, value_enum, default_value = "f32")]
     weights: Weights,
@@ -112,6 +119,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         },
         ema: arguments.ema,
         size: arguments.size,
+        sampling_rate: arguments.rate,
+        time_axis: arguments.time_axis,
     };
     let refused = |e: &dyn std::fmt::Display| refused("convert", source, e);
     let trained = spin(&format!("Reading {}", source.display()), || runnel::import::open(source, &options))

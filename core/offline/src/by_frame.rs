@@ -5,7 +5,7 @@ use std::f64::consts::{PI, TAU};
 use burn::tensor::module::conv1d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
-use runnel::graph::{Excitation, Gru, Lstm, NoiseSynth, Statistics};
+use runnel::graph::{Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Statistics};
 use runnel::random::Randomness;
 use runnel::{Learning, Tensor as Table};
 
@@ -99,6 +99,29 @@ pub(crate) fn dequantize(codebooks: &Table, indices: &[f32], x: &mut [f32]) {
 fn entry(codebooks: &Table, book: usize, index: usize) -> &[f32] {
     let width = codebooks.shape()[2];
     &codebooks.row(book)[index * width..(index + 1) * width]
+}
+
+/// The channels of each block less their mean, over their deviation.
+pub(crate) fn layer_norm(norm: &LayerNorm, x: &[f32], y: &mut [f32]) {
+    let width = x.len() / norm.groups;
+    for (i, y) in y.iter_mut().enumerate() {
+        let block = &x[i / width * width..][..width];
+        let average = |f: &dyn Fn(f64) -> f64| block.iter().map(|&v| f(v.into())).sum::<f64>() / width as f64;
+        let mean = if norm.centred { average(&|v| v) } else { 0.0 };
+        let deviation = (average(&|v| (v - mean) * (v - mean)) + f64::from(norm.epsilon)).sqrt();
+        let part = |w: &Option<runnel::Weight>, absent: f64| w.as_ref().map_or(absent, |w| w.data()[i].into());
+        *y = ((f64::from(x[i]) - mean) / deviation * part(&norm.weight, 1.0) + part(&norm.bias, 0.0)) as f32;
+    }
+}
+
+/// The exponential of each channel over the sum of its block's.
+pub(crate) fn softmax(groups: usize, x: &[f32], y: &mut [f32]) {
+    let width = x.len() / groups;
+    for (i, y) in y.iter_mut().enumerate() {
+        // e^x / Σ e^v = 1 / Σ e^(v − x)
+        let block = &x[i / width * width..][..width];
+        *y = (1.0 / block.iter().map(|&v| (f64::from(v) - f64::from(x[i])).exp()).sum::<f64>()) as f32;
+    }
 }
 
 /// Draws of N(0, 1), counted by absolute frame.

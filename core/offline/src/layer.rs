@@ -118,6 +118,11 @@ impl Layer {
         match op {
             Op::Add => inputs.into_iter().reduce(|a, b| a + b).expect("two or more"),
             Op::Mul => inputs.into_iter().reduce(|a, b| a * b).expect("two or more"),
+            Op::Max => {
+                let widest = inputs.iter().map(|x| x.dims()[1]).max().expect("two or more");
+                let whole = |x: Tensor<3>| if x.dims()[1] == widest { x } else { x.repeat_dim(1, widest) };
+                inputs.into_iter().map(whole).reduce(Tensor::max_pair).expect("two or more")
+            }
             Op::Concat => Tensor::cat(inputs, 1),
             _ => run_plain(op, inputs.remove(0), span, randomness, device),
         }
@@ -194,6 +199,8 @@ fn run_plain(op: &Op, x: Tensor<3>, span: Span, randomness: Randomness, device: 
         Op::Dequantize { codebooks } => {
             by_frame::each(x, codebooks.shape()[2], device, |x, y| by_frame::dequantize(codebooks, x, y))
         }
+        Op::LayerNorm(norm) => by_frame::each(x, channels, device, |x, y| by_frame::layer_norm(norm, x, y)),
+        Op::Softmax { groups } => by_frame::each(x, channels, device, |x, y| by_frame::softmax(*groups, x, y)),
         other => unreachable!("{} is computed elsewhere", other.name()),
     }
 }
@@ -227,6 +234,21 @@ fn pointwise(function: Pointwise, x: Tensor<3>) -> Tensor<3> {
             let below = (square + 2.445_066_3) * (x.clone() + x.clone() * size * 0.814_642_73).abs() + 2.445_066_3;
             x * above / below
         }
+        Pointwise::Elu { alpha } => relu(x.clone()) + (x.clamp_max(0.0).exp() - 1.0) * alpha,
+        Pointwise::Gelu => x.clone() * ((x / std::f64::consts::SQRT_2).erf() + 1.0) / 2.0,
+        Pointwise::GeluTanh => {
+            let cubic = x.clone().powi_scalar(3) * 0.044_715 + x.clone();
+            x * (tanh(cubic * (2.0 / std::f64::consts::PI).sqrt()) + 1.0) / 2.0
+        }
+        Pointwise::Erf => x.erf(),
+        Pointwise::Exp => x.exp(),
+        Pointwise::Log => x.log(),
+        Pointwise::Sqrt => x.sqrt(),
+        Pointwise::Reciprocal => x.recip(),
+        Pointwise::Sin => x.sin(),
+        Pointwise::Cos => x.cos(),
+        Pointwise::Abs => x.abs(),
+        Pointwise::Power { exponent } => x.powf_scalar(exponent),
     }
 }
 

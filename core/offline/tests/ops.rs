@@ -2,7 +2,9 @@
 
 use std::f64::consts::{PI, TAU};
 
-use runnel::graph::{BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, Lstm, NoiseSynth, Op, Pointwise, Statistics};
+use runnel::graph::{
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Pointwise, Statistics,
+};
 use runnel::random::Randomness;
 use runnel::{Graph, Learning, Tensor, Weight};
 use runnel_offline::{Backend, Offline, Signal, hop};
@@ -247,6 +249,13 @@ fn activations() {
         Pointwise::Clamp { low: -1.5, high: 2.5 },
         Pointwise::LeakyHardTanh { low: -1.5, high: 2.5, low_slope: 0.25, high_slope: -0.125 },
         Pointwise::FastTanh,
+        Pointwise::Elu { alpha: 0.75 },
+        Pointwise::Gelu,
+        Pointwise::GeluTanh,
+        Pointwise::Erf,
+        Pointwise::Sin,
+        Pointwise::Cos,
+        Pointwise::Abs,
     ] {
         check(Op::Pointwise(function), &x, SILENT, |c, n| {
             let x = at(&x, c, n);
@@ -273,10 +282,31 @@ fn activations() {
                     x * above
                         / (2.445_066_346_522_99 + (2.445_066_346_522_99 + a * a) * (a + 0.814_642_734_961_073 * a * a))
                 }
-                Pointwise::Log1p => unreachable!(),
+                Pointwise::Elu { .. } => {
+                    if x > 0.0 {
+                        x
+                    } else {
+                        0.75 * x.exp_m1()
+                    }
+                }
+                Pointwise::Gelu => runnel::graph::gelu(x),
+                Pointwise::GeluTanh => x * (1.0 + ((2.0 / PI).sqrt() * (x + 0.044_715 * x.powi(3))).tanh()) / 2.0,
+                Pointwise::Erf => runnel::graph::erf(x),
+                Pointwise::Sin => x.sin(),
+                Pointwise::Cos => x.cos(),
+                Pointwise::Abs => x.abs(),
+                _ => unreachable!("not among them"),
             }
         });
     }
+    let small = draws.positive(24);
+    let small = Signal { data: small.data().to_vec(), ..draws.signal(3, 0, 8) };
+    check(Op::Pointwise(Pointwise::Exp), &small, SILENT, |c, n| at(&small, c, n).exp());
+    check(Op::Pointwise(Pointwise::Log), &small, SILENT, |c, n| at(&small, c, n).ln());
+    check(Op::Pointwise(Pointwise::Sqrt), &small, SILENT, |c, n| at(&small, c, n).sqrt());
+    check(Op::Pointwise(Pointwise::Reciprocal), &small, SILENT, |c, n| 1.0 / at(&small, c, n));
+    let exponent = Pointwise::Power { exponent: 1.75 };
+    check(Op::Pointwise(exponent), &small, SILENT, |c, n| at(&small, c, n).powf(1.75));
     let mut power = x.clone();
     power.data.iter_mut().for_each(|v| *v = v.abs());
     check(Op::Pointwise(Pointwise::Log1p), &power, SILENT, |c, n| at(&power, c, n).ln_1p());
@@ -285,6 +315,17 @@ fn activations() {
     check(Op::PRelu { slope: slope.clone() }, &x, SILENT, |c, n| {
         let x = at(&x, c, n);
         if x < 0.0 { f64::from(slope.data()[c]) * x } else { x }
+    });
+
+    check(Op::Softmax { groups: 1 }, &small, SILENT, |c, n| {
+        at(&small, c, n).exp() / (0..3).map(|c| at(&small, c, n).exp()).sum::<f64>()
+    });
+    let weight = draws.positive(3);
+    let norm = LayerNorm { weight: Some(weight.clone()), bias: None, epsilon: 0.125, centred: true, groups: 1 };
+    check(Op::LayerNorm(norm), &small, SILENT, |c, n| {
+        let mean = (0..3).map(|c| at(&small, c, n)).sum::<f64>() / 3.0;
+        let variance = (0..3).map(|c| (at(&small, c, n) - mean).powi(2)).sum::<f64>() / 3.0;
+        (at(&small, c, n) - mean) / (variance + 0.125).sqrt() * f64::from(weight.data()[c])
     });
 
     let alpha = draws.positive(3);

@@ -111,6 +111,15 @@ pub enum Op {
     },
     /// Values that a player holds: one frame for every `every` frames of the input, of which it reads nothing.
     Parameter(Parameter),
+    /// The greatest of the inputs; an input of one channel is repeated over all.
+    Max,
+    /// A normalisation over the channels of each frame: see [`LayerNorm`].
+    LayerNorm(LayerNorm),
+    /// `e^x / Σ e^x`, the sum over the channels of a block.
+    Softmax {
+        /// Blocks of channels that one sum runs over.
+        groups: usize,
+    },
 }
 
 /// Parameters of [`Op::Conv1d`].
@@ -222,6 +231,36 @@ pub enum Pointwise {
     /// A quotient of polynomials near the hyperbolic tangent, within 5e-4 of it up to |x| = 2 and 8e-3 anywhere: see
     /// [`Pointwise::eval`]. Only for models trained with it.
     FastTanh,
+    /// `x` above zero, `alpha · (e^x − 1)` below.
+    Elu {
+        /// How far down it goes.
+        alpha: f32,
+    },
+    /// `x · Φ(x)`, Φ the normal distribution's (Hendrycks & Gimpel, *Gaussian Error Linear Units*, 2016).
+    Gelu,
+    /// The same paper's approximation: `x · (1 + tanh(√(2/π) · (x + 0.044715 x³))) / 2`.
+    GeluTanh,
+    /// `2/√π · ∫₀ˣ e^(−t²) dt`.
+    Erf,
+    /// `e^x`.
+    Exp,
+    /// The natural logarithm.
+    Log,
+    /// The square root.
+    Sqrt,
+    /// `1 / x`.
+    Reciprocal,
+    /// The sine.
+    Sin,
+    /// The cosine.
+    Cos,
+    /// `|x|`.
+    Abs,
+    /// `x^exponent`; not a number where that is none.
+    Power {
+        /// The exponent.
+        exponent: f32,
+    },
 }
 
 /// Noise shaped by an impulse response per frame and channel.
@@ -275,6 +314,22 @@ pub struct Lstm<W = Weight> {
     pub initial_hidden: W,
     /// `[hidden]`: the cell state before frame 0.
     pub initial_cell: W,
+}
+
+/// Parameters of [`Op::LayerNorm`]: `(x − mean) / √(variance + epsilon) · weight + bias`, mean and variance over the
+/// channels of a block.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerNorm<W = Weight> {
+    /// `[channels]`; one when absent.
+    pub weight: Option<W>,
+    /// `[channels]`; zero when absent.
+    pub bias: Option<W>,
+    /// Added to the variance.
+    pub epsilon: f32,
+    /// Whether the mean is taken out; else it counts as 0 (root mean square norm).
+    pub centred: bool,
+    /// Blocks of channels, each normalised by itself.
+    pub groups: usize,
 }
 
 /// Parameters of [`Op::Parameter`]: a conditioning input of the model. Frames before frame 0 hold the default; frame `n`
@@ -334,6 +389,9 @@ impl Op {
             Self::Lstm(_) => "lstm",
             Self::PRelu { .. } => "prelu",
             Self::Parameter(_) => "parameter",
+            Self::Max => "max",
+            Self::LayerNorm(_) => "layer_norm",
+            Self::Softmax { .. } => "softmax",
         }
     }
 }
@@ -355,6 +413,18 @@ impl Pointwise {
             Self::Clamp { .. } => "clamp",
             Self::LeakyHardTanh { .. } => "leaky_hard_tanh",
             Self::FastTanh => "fast_tanh",
+            Self::Elu { .. } => "elu",
+            Self::Gelu => "gelu",
+            Self::GeluTanh => "gelu_tanh",
+            Self::Erf => "erf",
+            Self::Exp => "exp",
+            Self::Log => "log",
+            Self::Sqrt => "sqrt",
+            Self::Reciprocal => "reciprocal",
+            Self::Sin => "sin",
+            Self::Cos => "cos",
+            Self::Abs => "abs",
+            Self::Power { .. } => "power",
         }
     }
 
@@ -403,6 +473,27 @@ impl Pointwise {
                 let (size, square) = (x.abs(), x * x);
                 x * (a + a * size + (b + c * size) * square) / (d + (d + square) * (x + e * x * size).abs())
             }
+            Self::Elu { alpha } => {
+                if x > 0.0 {
+                    x
+                } else {
+                    alpha * x.exp_m1()
+                }
+            }
+            Self::Gelu => gelu(f64::from(x)) as f32,
+            Self::GeluTanh => {
+                let x = f64::from(x);
+                (x / (1.0 + (-2.0 * (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3))).exp())) as f32
+            }
+            Self::Erf => erf(f64::from(x)) as f32,
+            Self::Exp => x.exp(),
+            Self::Log => x.ln(),
+            Self::Sqrt => x.sqrt(),
+            Self::Reciprocal => 1.0 / x,
+            Self::Sin => x.sin(),
+            Self::Cos => x.cos(),
+            Self::Abs => x.abs(),
+            Self::Power { exponent } => f64::from(x).powf(f64::from(exponent)) as f32,
         }
     }
 }
@@ -412,3 +503,32 @@ pub(crate) const FAST_TANH_ABOVE: [f32; 3] = [2.455_507_5, 0.893_229_85, 0.821_2
 pub(crate) const FAST_TANH_BELOW: [f32; 2] = [2.445_066_3, 0.814_642_7];
 /// Where [`Pointwise::FastTanh`] has come to rest.
 pub(crate) const FAST_TANH_LIMIT: f32 = 1e8;
+
+/// The error function: its series where that is short, a continued fraction of the rest elsewhere.
+pub fn erf(x: f64) -> f64 {
+    if x == 0.0 {
+        return x;
+    }
+    if x.abs() < 2.5 {
+        let (mut term, mut sum) = (x, x);
+        for n in 1..80 {
+            term *= -x * x / f64::from(n);
+            sum += term / f64::from(2 * n + 1);
+        }
+        return sum * 2.0 / std::f64::consts::PI.sqrt();
+    }
+    1.0_f64.copysign(x) - erfc_far(x.abs()).copysign(x)
+}
+
+/// `1 − erf(x)` for x of 2.5 or more.
+fn erfc_far(x: f64) -> f64 {
+    let fraction = (1..60).rev().fold(x, |rest, k| x + f64::from(k) / 2.0 / rest);
+    if x.is_nan() { x } else { (-x * x).exp() / std::f64::consts::PI.sqrt() / fraction }
+}
+
+/// `x · Φ(x)`.
+pub fn gelu(x: f64) -> f64 {
+    let at = -x / std::f64::consts::SQRT_2;
+    let upper = if at < 2.5 { 1.0 - erf(at) } else { erfc_far(at) };
+    if x == f64::NEG_INFINITY { f64::NAN } else { x * upper / 2.0 }
+}

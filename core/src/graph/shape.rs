@@ -20,10 +20,10 @@ const MOST_CHANNELS: usize = 1 << 16;
 fn infer_unbounded(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), String> {
     match op {
         Op::Input { .. } => return Err("only node 0 is an input".into()),
-        Op::Add | Op::Mul | Op::Concat if inputs.len() < 2 => {
+        Op::Add | Op::Mul | Op::Max | Op::Concat if inputs.len() < 2 => {
             return Err(format!("reads {} signals, needs at least 2", inputs.len()));
         }
-        Op::Add | Op::Mul | Op::Concat => {}
+        Op::Add | Op::Mul | Op::Max | Op::Concat => {}
         _ if inputs.len() != 1 => return Err(format!("reads {} signals, needs 1", inputs.len())),
         _ => {}
     }
@@ -91,7 +91,7 @@ fn infer_unbounded(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), S
             Err(format!("bounds {low} and {high}; the lower one first is needed"))
         }
         Op::Pointwise(_) | Op::AlternateSign | Op::UnitNorm | Op::LatentEdit => Ok((channels, rate)),
-        Op::Add | Op::Mul => {
+        Op::Add | Op::Mul | Op::Max => {
             let widest = inputs.iter().map(|i| i.0).max().unwrap_or(channels);
             match inputs.iter().find(|i| i.0 != widest && i.0 != 1) {
                 Some(odd) => Err(format!("its inputs have {} and {widest} channels; equal, or 1, is needed", odd.0)),
@@ -189,6 +189,19 @@ fn infer_unbounded(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), S
             vector(slope, "slope", channels)?;
             Ok((channels, rate))
         }
+        Op::LayerNorm(norm) => {
+            blocks(norm.groups, channels)?;
+            for (part, name) in [(&norm.weight, "weight"), (&norm.bias, "bias")] {
+                if let Some(part) = part {
+                    vector(part, name, channels)?;
+                }
+            }
+            Ok((channels, rate))
+        }
+        Op::Softmax { groups } => {
+            blocks(*groups, channels)?;
+            Ok((channels, rate))
+        }
         Op::Parameter(parameter) => {
             parameter.check()?;
             Ok((parameter.default.len(), rate.down(parameter.every).ok_or_else(too_fast)?))
@@ -223,6 +236,15 @@ fn divides(groups: usize, out: usize, inputs: usize) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("{inputs} input and {out} output channels do not divide into {groups} groups"))
+    }
+}
+
+fn blocks(groups: usize, channels: usize) -> Result<(), String> {
+    positive("groups", groups)?;
+    if channels.is_multiple_of(groups) {
+        Ok(())
+    } else {
+        Err(format!("{channels} channels do not divide into {groups} groups"))
     }
 }
 

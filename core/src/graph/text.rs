@@ -59,6 +59,17 @@ pub fn details(op: &Op) -> String {
         Op::Pointwise(Pointwise::LeakyHardTanh { low, high, low_slope, high_slope }) => {
             format!("low {low}, high {high}, low_slope {low_slope}, high_slope {high_slope}")
         }
+        Op::Pointwise(Pointwise::Elu { alpha }) => format!("alpha {alpha}"),
+        Op::Pointwise(Pointwise::Power { exponent }) => format!("exponent {exponent}"),
+        Op::LayerNorm(norm) => format!(
+            "{}groups {}, epsilon {}{}{}",
+            if norm.centred { "" } else { "uncentred, " },
+            norm.groups,
+            norm.epsilon,
+            if norm.weight.is_some() { ", weight" } else { "" },
+            bias(&norm.bias)
+        ),
+        Op::Softmax { groups } => format!("groups {groups}"),
         Op::Slice { start, channels } => format!("start {start}, channels {channels}"),
         Op::DepthToTime { factor } | Op::Repeat { factor } => format!("factor {factor}"),
         Op::Gaussian { channels, key } => format!("channels {channels}, key {key}"),
@@ -82,6 +93,7 @@ pub fn details(op: &Op) -> String {
         | Op::Snake { .. }
         | Op::Add
         | Op::Mul
+        | Op::Max
         | Op::Concat
         | Op::AlternateSign
         | Op::UnitNorm

@@ -31,6 +31,16 @@ pub enum ImportError {
         /// What to do.
         cure: String,
     },
+    /// The file is sound, and one of its operators cannot become part of a stream.
+    #[error("{node} ({op}) {reason}")]
+    Operator {
+        /// The operator's name in the file, or what it makes.
+        node: String,
+        /// What it does.
+        op: String,
+        /// Why not, with the numbers, and the cure where there is one.
+        reason: String,
+    },
     /// The model's parts do not fit together.
     #[error("{0}")]
     Graph(#[from] GraphError),

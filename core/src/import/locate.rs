@@ -17,6 +17,8 @@ pub(super) enum Source {
     Run { name: String, checkpoint: PathBuf, config: PathBuf },
     /// A TorchScript export.
     Export { name: String, path: PathBuf },
+    /// An ONNX model.
+    Onnx { name: String, path: PathBuf },
     /// A model of Neural Amp Modeler.
     Nam { name: String, path: PathBuf },
     /// The same in the layout of 2022: `config.json` and `weights.npy`.
@@ -38,6 +40,9 @@ const ENTRIES: usize = 10_000;
 /// Says what stands there instead.
 pub(super) fn locate(path: &Path) -> Result<Source, ImportError> {
     let metadata = std::fs::metadata(path).map_err(|error| ImportError::io(path, error))?;
+    if metadata.is_file() && is_onnx(path)? {
+        return Ok(Source::Onnx { name: stem(path), path: path.into() });
+    }
     if metadata.is_file() && is_json(path)? {
         return Ok(Source::Nam { name: stem(path), path: path.into() });
     }
@@ -62,6 +67,19 @@ pub(super) fn locate(path: &Path) -> Result<Source, ImportError> {
              weights and a runnel.toml that describes them",
         )),
     }
+}
+
+/// Whether the file is an ONNX model: it is named so, or begins with a version and then a field of a model. The
+/// length that a safetensors file begins with may look the same, but a brace follows it.
+fn is_onnx(path: &Path) -> Result<bool, ImportError> {
+    if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("onnx")) {
+        return Ok(true);
+    }
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(9).read_to_end(&mut start));
+    read.map_err(|error| ImportError::io(path, error))?;
+    let begins = matches!(start[..], [0x08, 3..=20, 0x12 | 0x1a | 0x22 | 0x28 | 0x32 | 0x3a | 0x42, ..]);
+    Ok(begins && start.get(8) != Some(&b'{'))
 }
 
 /// The model that one file leads to.

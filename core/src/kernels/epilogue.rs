@@ -98,6 +98,7 @@ pub(super) enum Left {
 pub(super) enum Combination<'a> {
     Sum,
     Product,
+    Greatest,
     /// The sum, the other row's one channel multiplied by these.
     Column(&'a [f32]),
 }
@@ -147,6 +148,12 @@ impl Work for Combine<'_> {
         match self.how {
             Combination::Sum => self.each(s, |y, x| s.add(y, x)),
             Combination::Product => self.each(s, |y, x| s.mul(y, x)),
+            // What is not a number stays, on either side.
+            Combination::Greatest => self.each(s, |y, x| {
+                let (a, b) = (s.bits(y), s.bits(x));
+                let either = s.floats(s.xor(s.xor(a, b), s.and(a, b)));
+                s.select(s.lt(x, y), y, s.select(s.lt(y, x), x, either))
+            }),
             Combination::Column(column) => {
                 for row in 0..self.rows {
                     let x = s.splat(self.x[row * self.x_row]);

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::isa::Isa;
 use super::vector::{LANES, Simd, Work};
-use super::{Source, angles};
+use super::{Source, angles, norm};
 use crate::engine::LatentEdit;
 use crate::plan::Ring;
 use crate::random::Randomness;
@@ -48,6 +48,7 @@ pub(super) fn run<'a>(
             | StreamOp::Snake { .. }
             | StreamOp::Add
             | StreamOp::Mul
+            | StreamOp::Max
             | StreamOp::PowerSpectrum { .. }
             | StreamOp::Gru(_)
             | StreamOp::NoiseSynth(_)
@@ -88,6 +89,8 @@ pub(super) fn run<'a>(
             StreamOp::FromAngles => angles::from_angles(row, y),
             StreamOp::Quantize { codebooks } => quantize(codebooks, row, y, scratch),
             StreamOp::Dequantize { codebooks } => dequantize(codebooks, row, y),
+            StreamOp::LayerNorm(layer) => norm::layer_norm(layer, row, y),
+            StreamOp::Softmax { groups } => norm::softmax(*groups, row, y),
             StreamOp::LatentEdit => match &mut edit {
                 Some(edit) => edit.apply(n, row, y),
                 None => y.copy_from_slice(row),

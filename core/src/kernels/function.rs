@@ -118,6 +118,20 @@ fn map_pointwise<S: Simd>(s: S, pointwise: &Pointwise, values: impl Values) {
             values.map(s, |x| math::leaky_hard_tanh(s, x, [low, high], [low_slope, high_slope]));
         }
         Pointwise::FastTanh => values.map(s, |x| math::fast_tanh(s, x)),
+        Pointwise::Elu { alpha } => values.map(s, |x| math::elu(s, x, alpha)),
+        Pointwise::Gelu => values.map(s, |x| math::gelu(s, x)),
+        Pointwise::GeluTanh => values.map(s, |x| math::gelu_tanh(s, x)),
+        Pointwise::Erf => values.map(s, |x| math::erf(s, x)),
+        Pointwise::Exp => values.map(s, |x| math::exp(s, x)),
+        Pointwise::Log => values.map(s, |x| math::log(s, x)),
+        Pointwise::Sqrt => values.map(s, |x| math::by_lane(s, x, f32::sqrt)),
+        Pointwise::Reciprocal => values.map(s, |x| s.div(s.splat(1.0), x)),
+        Pointwise::Sin => values.map(s, |x| math::sin(s, x)),
+        Pointwise::Cos => values.map(s, |x| math::cos(s, x)),
+        Pointwise::Abs => values.map(s, |x| math::abs(s, x)),
+        Pointwise::Power { exponent } => {
+            values.map(s, |x| math::by_lane(s, x, |x| f64::from(x).powf(f64::from(exponent)) as f32));
+        }
     }
 }
 

@@ -16,6 +16,8 @@ const LN_2: [f32; 2] = [0.693_115_234_375, 3.194_618_3e-5];
 const PI: [f32; 4] = [3.140_625, 9.675_026e-4, 1.509_906_7e-7, 5.126_688e-12];
 /// Beyond this sine is computed in f64, lane by lane.
 const SINE_LIMIT: f32 = 12_000.0;
+/// As [`SINE_LIMIT`], for the cosine, whose multiples are halves.
+const COSINE_LIMIT: f32 = 6_000.0;
 
 /// `e^x`; error 1.01.
 #[inline(always)]
@@ -78,23 +80,7 @@ pub(super) fn log1p<S: Simd>(s: S, x: S::F) -> S::F {
     let lost = s.mul(lost, power_of_two(s, s.int_sub(s.int(0), k)));
     let lost = s.select(s.lt(x, s.splat(1e9)), lost, s.splat(0.0));
     let f = s.add(s.sub(m, one), lost);
-    let p = polynomial(
-        s,
-        f,
-        [
-            0.333_333_1,
-            -0.250_000_15,
-            0.200_022_27,
-            -0.166_677_27,
-            0.142_175_63,
-            -0.124_097_47,
-            0.119_054_13,
-            -0.116_551_46,
-            0.066_841_56,
-        ],
-    );
-    let square = s.mul(f, f);
-    let curve = s.mul(square, s.mul_add(f, p, s.splat(-0.5)));
+    let curve = log_curve(s, f);
     let k = s.sub(s.floats(s.int_add(k, s.int(ROUNDER.to_bits()))), s.splat(ROUNDER));
     let low = s.add(f, s.mul_add(k, s.splat(LN_2[1]), curve));
     let y = keep_tiny(s, x, s.mul_add(k, s.splat(LN_2[0]), low));
@@ -144,21 +130,21 @@ pub(super) fn sin<S: Simd>(s: S, x: S::F) -> S::F {
     // NaN counts as far too, where it stays NaN.
     let size = s.min(size, s.splat(f32::MAX));
     if s.any(s.lt(s.splat(SINE_LIMIT), size)) {
-        return far_sin(s, x, y);
+        return far(s, x, y, SINE_LIMIT, f64::sin);
     }
     y
 }
 
-/// `near`, but the sine of `x` computed in f64 where `x` is far from zero.
+/// `near`, but `f` of `x` computed in f64 where `x` is farther than `limit` from zero.
 #[cold]
 #[inline(always)]
-fn far_sin<S: Simd>(s: S, x: S::F, near: S::F) -> S::F {
+fn far<S: Simd>(s: S, x: S::F, near: S::F, limit: f32, f: impl Fn(f64) -> f64) -> S::F {
     let (mut lanes, mut far) = ([0.0; LANES], [0.0; LANES]);
     s.store(x, &mut lanes);
     s.store(near, &mut far);
     for (x, far) in lanes.iter().zip(&mut far) {
-        if x.abs() > SINE_LIMIT {
-            *far = f64::from(*x).sin() as f32;
+        if x.abs() > limit {
+            *far = f(f64::from(*x)) as f32;
         }
     }
     s.load(&far)
@@ -223,6 +209,177 @@ pub(super) fn fast_tanh<S: Simd>(s: S, x: S::F) -> S::F {
     let above = s.mul_add(s.mul_add(c, size, b), square, s.mul_add(a, size, a));
     let below = s.mul_add(s.add(d, square), s.mul_add(s.mul(e, size), size, size), d);
     s.div(s.mul(x, above), below)
+}
+
+/// The natural logarithm; error 1.0.
+#[inline(always)]
+pub(super) fn log<S: Simd>(s: S, x: S::F) -> S::F {
+    // Subnormals are made normal first.
+    let tiny = s.lt(x, s.splat(f32::MIN_POSITIVE));
+    let u = s.select(tiny, s.mul(x, s.splat((1 << 25) as f32)), x);
+    let k = s.shift_right::<23>(s.int_sub(s.bits(u), s.int(std::f32::consts::FRAC_1_SQRT_2.to_bits())));
+    let m = s.floats(s.int_sub(s.bits(u), s.shift_left::<23>(k)));
+    let k = s.sub(s.floats(s.int_add(k, s.int(ROUNDER.to_bits()))), s.splat(ROUNDER));
+    let k = s.select(tiny, s.sub(k, s.splat(25.0)), k);
+    let f = s.sub(m, s.splat(1.0));
+    let low = s.add(f, s.mul_add(k, s.splat(LN_2[1]), log_curve(s, f)));
+    let y = s.mul_add(k, s.splat(LN_2[0]), low);
+    let zero = s.splat(0.0);
+    let beyond = s.select(s.lt(x, zero), s.splat(f32::NAN), s.splat(f32::NEG_INFINITY));
+    let y = s.select(s.lt(zero, x), y, beyond);
+    s.select(s.lt(x, s.splat(f32::INFINITY)), y, x)
+}
+
+/// `ln(1 + f) − f` for f in [√½ − 1, √2 − 1).
+#[inline(always)]
+fn log_curve<S: Simd>(s: S, f: S::F) -> S::F {
+    let p = polynomial(
+        s,
+        f,
+        [
+            0.333_333_1,
+            -0.250_000_15,
+            0.200_022_27,
+            -0.166_677_27,
+            0.142_175_63,
+            -0.124_097_47,
+            0.119_054_13,
+            -0.116_551_46,
+            0.066_841_56,
+        ],
+    );
+    let square = s.mul(f, f);
+    s.mul(square, s.mul_add(f, p, s.splat(-0.5)))
+}
+
+/// `x` above zero, `alpha · (e^x − 1)` below; error 1.0.
+#[inline(always)]
+pub(super) fn elu<S: Simd>(s: S, x: S::F, alpha: f32) -> S::F {
+    // e^x = 2^n · e^r, and e^r − 1 is what `exp` sums before it adds 1.
+    let low = s.max(s.splat(-30.0), s.min(s.splat(0.0), x));
+    let rounded = s.mul_add(low, s.splat(std::f32::consts::LOG2_E), s.splat(ROUNDER));
+    let n = s.sub(rounded, s.splat(ROUNDER));
+    let r = s.mul_add(n, s.splat(-LN_2[0]), low);
+    let r = s.mul_add(n, s.splat(-LN_2[1]), r);
+    let p = polynomial(s, r, [0.499_999_88, 0.166_665_18, 0.041_669_656, 0.008_368_959, 0.001_374_478]);
+    let above_one = s.mul_add(s.mul(r, r), p, r);
+    let scale = power_of_two(s, s.int_sub(s.bits(rounded), s.int(ROUNDER.to_bits())));
+    let y = s.mul_add(scale, above_one, s.sub(scale, s.splat(1.0)));
+    let y = s.mul(s.splat(alpha), keep_tiny(s, x, y));
+    s.select(s.lt(s.splat(0.0), x), x, y)
+}
+
+/// `x · Φ(x)`; error 7.
+#[inline(always)]
+pub(super) fn gelu<S: Simd>(s: S, x: S::F) -> S::F {
+    // Beyond 64 nothing is left of the tail.
+    let near = s.min(s.splat(64.0), abs(s, x));
+    let size = s.mul(near, s.splat(std::f32::consts::FRAC_1_SQRT_2));
+    // x² / 2 in two parts, the first exact.
+    let head = s.floats(s.and(s.bits(near), s.int(0xffff_f000)));
+    let rest = s.sub(near, head);
+    let half = s.splat(-0.5);
+    let square = [s.mul(half, s.mul(head, head)), s.mul(half, s.mul(rest, s.add(near, head)))];
+    let [curve, fall] = erfc(s, size, square);
+    let curve = s.mul(s.splat(0.5), curve);
+    // The small factor last, so that a result that is no subnormal comes of no subnormal.
+    let below = s.mul(s.mul(x, curve), fall);
+    let above = s.mul(x, s.sub(s.splat(1.0), s.mul(curve, fall)));
+    s.select(s.lt(x, s.splat(0.0)), below, above)
+}
+
+/// The error function; error 2.5.
+#[inline(always)]
+pub(super) fn erf<S: Simd>(s: S, x: S::F) -> S::F {
+    let size = abs(s, x);
+    let square = s.mul(x, x);
+    let small = s.mul(
+        x,
+        polynomial(
+            s,
+            square,
+            [
+                std::f32::consts::FRAC_2_SQRT_PI,
+                -0.376_126_35,
+                0.112_837_15,
+                -0.026_860_509,
+                0.005_203_859,
+                -0.000_817_563_9,
+                8.513_102_5e-5,
+            ],
+        ),
+    );
+    let [curve, fall] = erfc(s, size, [s.sub(s.splat(0.0), square), s.splat(0.0)]);
+    let large = s.sub(s.splat(1.0), s.mul(curve, fall));
+    let signed = s.floats(s.xor(s.bits(large), s.and(s.bits(x), s.int(SIGN))));
+    s.select(s.lt(size, s.splat(0.9)), small, signed)
+}
+
+/// Two factors of `1 − erf(x)` for x ≥ 0, where `−x²` is the sum of two parts.
+#[inline(always)]
+fn erfc<S: Simd>(s: S, x: S::F, [square, rest]: [S::F; 2]) -> [S::F; 2] {
+    // e^(x²) · (1 − erf(x)) as a polynomial of 1 / (1 + 0.4 x). Beyond 11 there is nothing left, in f32.
+    let near = s.min(s.splat(11.0), x);
+    let u = s.div(s.splat(1.0), s.mul_add(s.splat(0.4), near, s.splat(1.0)));
+    let p = polynomial(
+        s,
+        u,
+        [
+            -8.433_090_4e-6,
+            0.225_904_66,
+            0.222_940_89,
+            0.226_599_05,
+            0.086_759_93,
+            0.376_437_22,
+            -0.454_696_57,
+            0.731_935_9,
+            -0.625_985_4,
+            0.248_477_26,
+            -0.038_364_552,
+        ],
+    );
+    let square = s.max(s.splat(-200.0), square);
+    let rest = s.max(s.splat(-1.0), rest);
+    let sum = s.add(square, rest);
+    let lost = s.sub(rest, s.sub(sum, square));
+    [p, exp_of_sum(s, sum, lost)]
+}
+
+/// `x · (1 + tanh(√(2/π) · (x + 0.044715 x³))) / 2`; error 2.5, below zero in units of the last place of x.
+#[inline(always)]
+pub(super) fn gelu_tanh<S: Simd>(s: S, x: S::F) -> S::F {
+    // (1 + tanh z) / 2 = sigmoid(2z)
+    const SLOPE: f32 = 1.595_769_1;
+    let near = s.max(s.splat(-100.0), s.min(s.splat(100.0), x));
+    let cubic = s.mul_add(s.mul(near, near), s.splat(0.044_715), s.splat(1.0));
+    s.mul(x, sigmoid(s, s.mul(s.splat(SLOPE), s.mul(near, cubic))))
+}
+
+/// The cosine; error 2.34.
+#[inline(always)]
+pub(super) fn cos<S: Simd>(s: S, x: S::F) -> S::F {
+    // cos((n − ½)π + r) = (−1)ⁿ sin r
+    let turns = s.mul_add(x, s.splat(std::f32::consts::FRAC_1_PI), s.splat(0.5));
+    let rounded = s.add(turns, s.splat(ROUNDER));
+    let n = s.sub(s.sub(rounded, s.splat(ROUNDER)), s.splat(0.5));
+    let r = PI.iter().fold(x, |r, part| s.mul_add(n, s.splat(-part), r));
+    let square = s.mul(r, r);
+    let p = polynomial(s, square, [-0.166_666_67, 0.008_333_348, -0.000_198_426_05, 2.760_011_7e-6, -2.502_889_6e-8]);
+    let y = s.mul_add(s.mul(r, square), p, r);
+    let y = s.floats(s.xor(s.bits(y), s.shift_left::<31>(s.bits(rounded))));
+    let size = s.min(abs(s, x), s.splat(f32::MAX));
+    if s.any(s.lt(s.splat(COSINE_LIMIT), size)) {
+        return far(s, x, y, COSINE_LIMIT, f64::cos);
+    }
+    y
+}
+
+/// `f` of each lane by itself: for functions too rare to be worth more.
+#[inline(always)]
+pub(super) fn by_lane<S: Simd>(s: S, x: S::F, f: impl Fn(f32) -> f32) -> S::F {
+    let mut lanes = [0.0; LANES];
+    s.store(x, &mut lanes);
+    s.load(&lanes.map(f))
 }
 
 const SIGN: u32 = 1 << 31;

@@ -105,6 +105,9 @@ fn plain(op: &Op) -> StreamOp {
         Op::Lstm(lstm) => StreamOp::Lstm(lstm.clone()),
         Op::PRelu { slope } => StreamOp::PRelu { slope: slope.clone() },
         Op::Parameter(parameter) => StreamOp::Parameter(parameter.clone()),
+        Op::Max => StreamOp::Max,
+        Op::LayerNorm(norm) => StreamOp::LayerNorm(norm.clone()),
+        Op::Softmax { groups } => StreamOp::Softmax { groups: *groups },
     }
 }
 

@@ -44,7 +44,10 @@ fn spread(op: &StreamOp, multiple: usize) -> Option<StreamOp> {
         | StreamOp::ToAngles
         | StreamOp::FromAngles
         | StreamOp::Quantize { .. }
-        | StreamOp::Dequantize { .. } => Some(op.clone()),
+        | StreamOp::Dequantize { .. }
+        | StreamOp::Max
+        | StreamOp::LayerNorm(_)
+        | StreamOp::Softmax { .. } => Some(op.clone()),
         StreamOp::Conv(_)
         | StreamOp::AlternateSign
         | StreamOp::DepthToTime { .. }
@@ -64,7 +67,7 @@ fn spread(op: &StreamOp, multiple: usize) -> Option<StreamOp> {
 mod tests {
     use std::sync::Arc;
 
-    use crate::graph::{Conv1d, Graph, Gru, Op, Pointwise};
+    use crate::graph::{Conv1d, Graph, Gru, LayerNorm, Op, Pointwise};
     use crate::{Engine, Plan, Randomness, Tensor, rewrite};
 
     fn weight(shape: &[usize]) -> Arc<Tensor> {
@@ -72,7 +75,7 @@ mod tests {
         Arc::new(Tensor::new(shape, (0..len).map(|i| ((i * 37 % 19) as f32 - 9.0) / 20.0).collect()))
     }
 
-    /// A residual of two convolutions, one of which looks ahead.
+    /// A residual of two convolutions, one of which looks ahead, and what compares channels.
     fn graph() -> Graph {
         let conv = |shape: &[usize], dilation, left_padding| {
             let bias = Some(weight(&shape[..1]));
@@ -83,7 +86,11 @@ mod tests {
         let bent = graph.push("bent", Op::Pointwise(Pointwise::Tanh), &[wide]).unwrap();
         let ahead = graph.push("ahead", conv(&[3, 3, 2], 5, 2), &[bent]).unwrap();
         let sum = graph.push("sum", Op::Add, &[ahead, wide]).unwrap();
-        graph.push("out", conv(&[1, 3, 1], 1, 0), &[sum]).unwrap();
+        let norm = LayerNorm { weight: None, bias: None, epsilon: 0.1, centred: true, groups: 1 };
+        let normed = graph.push("normed", Op::LayerNorm(norm), &[sum]).unwrap();
+        let shares = graph.push("shares", Op::Softmax { groups: 1 }, &[normed]).unwrap();
+        let most = graph.push("most", Op::Max, &[shares, bent]).unwrap();
+        graph.push("out", conv(&[1, 3, 1], 1, 0), &[most]).unwrap();
         graph
     }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::conv::{CachedConv, ConvKind};
-use crate::graph::{self, BatchNorm, Gru, Lstm, NoiseSynth, Op, Parameter, Pointwise, Statistics};
+use crate::graph::{self, BatchNorm, Gru, LayerNorm, Lstm, NoiseSynth, Op, Parameter, Pointwise, Statistics};
 use crate::tensor::Weight;
 use crate::timing::Reads;
 
@@ -111,6 +111,15 @@ pub enum StreamOp<W = Weight> {
     },
     /// [`Op::Parameter`].
     Parameter(Parameter),
+    /// [`Op::Max`].
+    Max,
+    /// [`Op::LayerNorm`].
+    LayerNorm(LayerNorm<W>),
+    /// [`Op::Softmax`].
+    Softmax {
+        /// Blocks of channels that one sum runs over.
+        groups: usize,
+    },
 }
 
 impl<W> StreamOp<W> {
@@ -178,6 +187,15 @@ impl<W> StreamOp<W> {
             }),
             Self::PRelu { slope } => StreamOp::PRelu { slope: f(slope)? },
             Self::Parameter(p) => StreamOp::Parameter(p.clone()),
+            Self::Max => StreamOp::Max,
+            Self::LayerNorm(n) => StreamOp::LayerNorm(LayerNorm {
+                weight: n.weight.as_ref().map(&mut f).transpose()?,
+                bias: n.bias.as_ref().map(&mut f).transpose()?,
+                epsilon: n.epsilon,
+                centred: n.centred,
+                groups: n.groups,
+            }),
+            Self::Softmax { groups } => StreamOp::Softmax { groups: *groups },
         })
     }
 
@@ -196,7 +214,10 @@ impl<W> StreamOp<W> {
             Self::PRelu { slope } => vec![slope],
             Self::PowerSpectrum { window, .. } => vec![window],
             Self::Quantize { codebooks } | Self::Dequantize { codebooks } => vec![codebooks],
-            Self::Input { .. }
+            Self::LayerNorm(n) => n.weight.iter().chain(&n.bias).collect(),
+            Self::Max
+            | Self::Softmax { .. }
+            | Self::Input { .. }
             | Self::Pointwise(_)
             | Self::Add
             | Self::Mul
@@ -263,6 +284,7 @@ impl StreamOp {
             | Self::Lstm(_)
             | Self::PRelu { .. } => Reads::same(),
             Self::Parameter(_) => Reads::nothing(),
+            Self::Max | Self::LayerNorm(_) | Self::Softmax { .. } => Reads::same(),
         }
     }
 
@@ -274,6 +296,7 @@ impl StreamOp {
             Self::Lstm(l) => (l.weight_ih.len() + l.weight_hh.len()) as f64,
             Self::ChannelAffine { scale, .. } => scale.len() as f64,
             Self::Quantize { codebooks } => codebooks.len() as f64,
+            Self::LayerNorm(_) => 3.0 * inputs[0] as f64,
             Self::PowerSpectrum { window, .. } => {
                 let n = window.len() as f64;
                 2.0 * n * n.log2()
@@ -330,6 +353,9 @@ impl StreamOp {
             Self::Lstm(l) => Op::Lstm(l.clone()),
             Self::PRelu { slope } => Op::PRelu { slope: slope.clone() },
             Self::Parameter(p) => Op::Parameter(p.clone()),
+            Self::Max => Op::Max,
+            Self::LayerNorm(n) => Op::LayerNorm(n.clone()),
+            Self::Softmax { groups } => Op::Softmax { groups: *groups },
         }
     }
 }

@@ -68,7 +68,12 @@ impl Browser {
                 }
             }
             if self.listing.entries.is_empty() && self.pending.is_none() {
-                ui.label(RichText::new("No models here: .runnel, .ts and .ckpt files are shown").color(theme::DIM));
+                ui.label(
+                    RichText::new(
+                        "No models here: .runnel, .ts, .ckpt, .pt, .safetensors, .nam and .onnx files are shown",
+                    )
+                    .color(theme::DIM),
+                );
             }
             if self.listing.cut {
                 ui.label(RichText::new("There is more than can be listed").color(theme::DIM));

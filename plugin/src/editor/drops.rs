@@ -132,9 +132,10 @@ fn look(files: &[PathBuf], repaint: &Repaint) -> Found {
 
 fn refusal(files: &[PathBuf]) -> String {
     let these = these(files);
+    let models = ".runnel, .ts, .ckpt, .pt, .safetensors, .nam and .onnx files are, and folders that have one";
     match files {
-        [_] => format!("{these} is not a model: .runnel, .ts and .ckpt files are, and folders that have one"),
-        _ => format!("None of {these} is a model: .runnel, .ts and .ckpt files are, and folders that have one"),
+        [_] => format!("{these} is not a model: {models}"),
+        _ => format!("None of {these} is a model: {models}"),
     }
 }
 
@@ -245,7 +246,7 @@ mod tests {
         ] {
             let fallen = settled(&mut drops, Drag::Dropped(files.iter().map(|file| at(file)).collect()));
             let Some(Fallen::Refused(said)) = fallen else { panic!("{fallen:?}") };
-            assert!(said.contains(words) && said.contains(".runnel, .ts and .ckpt"), "{said}");
+            assert!(said.contains(words) && said.contains(".nam and .onnx files"), "{said}");
         }
     }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::fields::Fields;
 use super::literal;
 use crate::graph::{
-    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, Lstm, NoiseSynth, Op, Parameter, Pointwise, Statistics,
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Parameter, Pointwise,
+    Statistics,
 };
 use crate::import::{ImportError, StateDict, weights};
 use crate::tensor::{Tensor, Weight};
@@ -87,9 +88,28 @@ pub(super) fn op(fields: &Fields<'_>, kind: &str, number: u32, weights: &mut Wei
             Op::Pointwise(Pointwise::LeakyHardTanh { low, high, low_slope, high_slope })
         }
         "fast_tanh" => Op::Pointwise(Pointwise::FastTanh),
+        "elu" => Op::Pointwise(Pointwise::Elu { alpha: fields.float("alpha")?.unwrap_or(1.0) }),
+        "gelu" => Op::Pointwise(Pointwise::Gelu),
+        "gelu_tanh" => Op::Pointwise(Pointwise::GeluTanh),
+        "erf" => Op::Pointwise(Pointwise::Erf),
+        "exp" => Op::Pointwise(Pointwise::Exp),
+        "log" => Op::Pointwise(Pointwise::Log),
+        "sqrt" => Op::Pointwise(Pointwise::Sqrt),
+        "reciprocal" => Op::Pointwise(Pointwise::Reciprocal),
+        "sin" => Op::Pointwise(Pointwise::Sin),
+        "cos" => Op::Pointwise(Pointwise::Cos),
+        "abs" => Op::Pointwise(Pointwise::Abs),
+        "power" => {
+            let exponent = fields.float("exponent")?.ok_or_else(|| fields.missing("exponent", "a number"))?;
+            Op::Pointwise(Pointwise::Power { exponent })
+        }
         "snake" => Op::Snake { alpha: layer.vector("alpha", "alpha")? },
         "add" => Op::Add,
         "mul" => Op::Mul,
+        "max" => Op::Max,
+        "layer_norm" => Op::LayerNorm(layer.norm(true)?),
+        "rms_norm" => Op::LayerNorm(layer.norm(false)?),
+        "softmax" => Op::Softmax { groups: layer.size_or("groups", 1)? },
         "concat" => Op::Concat,
         "slice" => Op::Slice { start: layer.size_or("start", 0)?, channels: layer.size("channels")? },
         "alternate_sign" => Op::AlternateSign,
@@ -147,7 +167,7 @@ pub(super) fn parameter(fields: &Fields<'_>, name: &str) -> Result<Op, ImportErr
 }
 
 /// The ops that a layer may be, by the names of [`Op::name`], and a few of PyTorch's names for the same.
-pub(super) const KINDS: [&str; 40] = [
+pub(super) const KINDS: [&str; 56] = [
     "conv1d",
     "linear",
     "conv_transpose1d",
@@ -168,9 +188,25 @@ pub(super) const KINDS: [&str; 40] = [
     "clamp",
     "leaky_hard_tanh",
     "fast_tanh",
+    "elu",
+    "gelu",
+    "gelu_tanh",
+    "erf",
+    "exp",
+    "log",
+    "sqrt",
+    "reciprocal",
+    "sin",
+    "cos",
+    "abs",
+    "power",
     "snake",
     "add",
     "mul",
+    "max",
+    "layer_norm",
+    "rms_norm",
+    "softmax",
     "concat",
     "slice",
     "alternate_sign",
@@ -221,6 +257,16 @@ impl Layer<'_, '_, '_, '_> {
             return Ok(None);
         }
         Ok(Some(Statistics { mean: self.vector(mean, mean)?, deviation: self.vector(deviation, deviation)? }))
+    }
+
+    /// A norm over the channels of a frame; `epsilon` is PyTorch's where left out.
+    fn norm(&mut self, centred: bool) -> Result<LayerNorm, ImportError> {
+        let usual = if centred { 1e-5 } else { f32::EPSILON };
+        let epsilon = self.fields.float("epsilon")?.unwrap_or(usual);
+        let groups = self.size_or("groups", 1)?;
+        let flat = |weight: Weight| Arc::new(Tensor::new([weight.len()], weight.data().to_vec()));
+        let (weight, bias) = (self.own_or("weight")?.map(flat), self.own_or("bias")?.map(flat));
+        Ok(LayerNorm { weight, bias, epsilon, centred, groups })
     }
 
     /// The least and the greatest value that a function lets through; PyTorch's hard tanh where left out.

@@ -78,19 +78,23 @@ fn weights_may_be_a_state_dict_or_a_module_of_torch() {
     }
 }
 
-/// A length of 8827 bytes begins a safetensors file with `{"`, as a JSON object begins.
+/// A length of 8827 bytes begins a safetensors file with `{"`, as a JSON object begins; one of 0x120308 bytes with a version
+/// and a field, as an ONNX model does.
 #[test]
-fn a_length_that_reads_as_json_is_a_length() {
+fn a_length_that_reads_as_another_format_is_a_length() {
     let state = std::fs::read(golden("state.safetensors")).unwrap();
     let (length, rest) = state.split_first_chunk::<8>().unwrap();
     let (header, data) = rest.split_at(u64::from_le_bytes(*length) as usize);
-    let mut padded = 8827u64.to_le_bytes().to_vec();
-    padded.extend(header);
-    padded.resize(8 + 8827, b' ');
-    padded.extend(data);
-    assert!(padded.starts_with(b"{\""));
-    let folder = Folder::new("length", &[(FILE_NAME, example().as_bytes()), ("state.safetensors", &padded)]);
-    assert!(import::open(&folder.0.join("state.safetensors"), &Options::default()).is_ok());
+    for (len, begin) in [(8827, b"{\""), (0x0012_0308, b"\x08\x03")] {
+        let mut padded = (len as u64).to_le_bytes().to_vec();
+        padded.extend(header);
+        padded.resize(8 + len, b' ');
+        padded.extend(data);
+        assert!(padded.starts_with(begin));
+        let folder = Folder::new("length", &[(FILE_NAME, example().as_bytes()), ("state.safetensors", &padded)]);
+        let opened = import::open(&folder.0.join("state.safetensors"), &Options::default());
+        assert!(opened.is_ok(), "{len}: {:?}", opened.err());
+    }
 }
 
 #[test]
@@ -209,6 +213,30 @@ op = "leaky_hard_tanh"
 low = -0.25
 high_slope = 0.1
 [[layer]]
+name = "elu"
+op = "elu"
+alpha = 0.5
+[[layer]]
+name = "power"
+op = "power"
+exponent = 2
+[[layer]]
+name = "normed"
+op = "layer_norm"
+weight = "vector"
+bias = [0.5, -0.5]
+[[layer]]
+name = "rms"
+op = "rms_norm"
+groups = 2
+[[layer]]
+name = "shares"
+op = "softmax"
+[[layer]]
+name = "most"
+op = "max"
+inputs = ["shares", "normed"]
+[[layer]]
 name = "10"
 op = "gru"
 module = "gru"
@@ -300,9 +328,28 @@ fn every_op_can_be_described() {
     let said = describe("x.toml", EVERY_OP, &state()).unwrap();
     assert_eq!((said.sampling_rate, said.latent_names), (48_000, vec!["a".to_owned(), "b".to_owned()]));
     let mut used: Vec<_> = said.graph.nodes().iter().map(|node| node.op.name()).collect();
-    for kind in
-        ["relu", "tanh", "sigmoid", "softplus", "mod_sigmoid", "log1p", "silu", "hard_swish", "softsign", "fast_tanh"]
-    {
+    for kind in [
+        "relu",
+        "tanh",
+        "sigmoid",
+        "softplus",
+        "mod_sigmoid",
+        "log1p",
+        "silu",
+        "hard_swish",
+        "softsign",
+        "fast_tanh",
+        "gelu",
+        "gelu_tanh",
+        "erf",
+        "exp",
+        "log",
+        "sqrt",
+        "reciprocal",
+        "sin",
+        "cos",
+        "abs",
+    ] {
         let text = format!("rate = 1\n[[layer]]\nname = \"a\"\nop = \"{kind}\"\n");
         used.push(describe("x.toml", &text, &state()).unwrap().graph.output().op.name());
     }
@@ -311,6 +358,7 @@ fn every_op_can_be_described() {
         let op = match name {
             "linear" => "conv1d",
             "relu" => "leaky_relu",
+            "rms_norm" => "layer_norm",
             name => name,
         };
         assert!(used.contains(&op), "{name} is not tried here");
