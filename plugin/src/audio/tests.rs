@@ -363,7 +363,7 @@ fn a_parameter_of_the_model_moves_smoothly() {
     rig.hands.steering[0] = 1.0;
     let moved = rig.play(&steady, &[480]);
     assert!(steepest(&moved[0]) < 1.0, "{}", steepest(&moved[0]));
-    assert_eq!(moved[0][9_599], 10.0);
+    assert!((moved[0][9_599] - 10.0).abs() < 1e-3, "{}", moved[0][9_599]);
 }
 
 fn autoencoder(mode: Mode, latency: Latency) -> LoadedModel {
