@@ -56,7 +56,7 @@ audio and what the plan expected, its share of all, what it reaches, and its sha
 --against plays the same signal through a peer, in turns with ours, on one thread:
   torch        MODEL_streaming.ts beside MODEL: what `rave export --streaming` makes
   onnxruntime  MODEL.onnx beside MODEL: an ONNX export, which keeps no state between calls
-  nam          the player of .nam models; not there yet, since Runnel cannot open .nam files
+  nam          the player of .nam models; not there yet: nothing here runs it
 `xtask/peers/setup.sh` installs what the first two need into target/peers; RUNNEL_PEER_PYTHON names another python.
 
 Examples:

@@ -54,9 +54,7 @@ impl PeerKind {
     /// When there is none; says what makes one.
     pub(super) fn find(self, path: &Path, named: Option<&Path>) -> Result<PathBuf> {
         if self == Self::Nam {
-            bail!(
-                "--against nam: Runnel cannot open .nam models yet, so there is nothing to compare; use --against torch"
-            );
+            bail!("--against nam: no player of .nam models is run here yet; leave it out to measure Runnel alone");
         }
         if let Some(named) = named {
             std::fs::metadata(named).map_err(|e| crate::input::explain(&e, named))?;
