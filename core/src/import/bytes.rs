@@ -4,8 +4,6 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use super::ImportError;
 
 /// Most bytes of such a file.
@@ -28,11 +26,4 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, ImportError> {
         return Err(ImportError::unknown(found, "name a model"));
     }
     Ok(bytes)
-}
-
-/// The SHA-256 of `parts`, one after another, hexadecimal.
-pub(super) fn sha256(parts: &[&[u8]]) -> String {
-    let mut hasher = Sha256::new();
-    parts.iter().for_each(|part| hasher.update(part));
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::provenance::provenance;
+use super::provenance;
 use super::{ImportError, LatentChoice, Options, StateDict, state};
 use crate::graph::{Graph, NodeId, Op};
 use crate::model::{Info, Levels, Model};
@@ -75,7 +75,7 @@ pub(super) fn open(name: &str, described: &Described, options: &Options) -> Resu
             .unwrap_or_else(|| format!("described, {layers} layers, {} Hz", said.sampling_rate)),
         sampling_rate: said.sampling_rate,
         latent_names: said.latent_names,
-        provenance: provenance(described.weights.as_ref().unwrap_or(&described.description))?,
+        provenance: provenance::of_file(described.weights.as_ref().unwrap_or(&described.description))?,
         levels: Levels::default(),
     };
     Ok(Model { forward: said.graph, latent: None, prior: None, info })

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use super::ImportError;
 use super::archive::{self, Format};
 use super::described::{self, Described, FILE_NAME};
+use super::provenance::file_name;
 use super::state::{self, Kind};
 
 /// A model's files.
@@ -54,7 +55,7 @@ pub(super) fn locate(path: &Path) -> Result<Source, ImportError> {
         return described(&description, None, run_name(path));
     }
     if path.join("config.json").is_file() && path.join("weights.npy").is_file() {
-        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let name = file_name(path);
         return Ok(Source::NamFolder { name, folder: path.into() });
     }
     let mut checkpoints = Vec::new();
@@ -169,7 +170,7 @@ fn collect(
 
 /// A run folder's name without the hash that training appends.
 fn run_name(folder: &Path) -> String {
-    let name = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let name = file_name(folder);
     match name.rsplit_once('_') {
         Some((name, hash)) if hash.len() == 10 && hash.bytes().all(|b| b.is_ascii_hexdigit()) => name.into(),
         _ => name,

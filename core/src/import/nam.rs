@@ -24,7 +24,8 @@ use std::path::Path;
 use self::description::{describe, levels};
 use self::file::File;
 use self::network::{Network, architecture};
-use super::bytes::{self, sha256};
+use super::bytes;
+use super::provenance::{self, file_name};
 use super::{ImportError, Options};
 use crate::graph::Graph;
 use crate::model::{Info, Model, Provenance};
@@ -45,7 +46,7 @@ pub fn from_file(name: &str, path: &Path, options: &Options) -> Result<Model, Im
 /// # Errors
 /// As [`from_file`].
 pub fn from_bytes(name: &str, source: &str, bytes: &[u8], options: &Options) -> Result<Model, ImportError> {
-    model(&File::parse(bytes, source)?, name, source, sha256(&[bytes]), options)
+    model(&File::parse(bytes, source)?, name, provenance::of_bytes(source, &[bytes]), options)
 }
 
 /// The model of a folder that holds `config.json` and `weights.npy`.
@@ -55,10 +56,10 @@ pub fn from_bytes(name: &str, source: &str, bytes: &[u8], options: &Options) -> 
 pub fn from_folder(name: &str, folder: &Path, options: &Options) -> Result<Model, ImportError> {
     let (config, weights) = (bytes::read(&folder.join("config.json"))?, bytes::read(&folder.join("weights.npy"))?);
     let file = File::of_2022(&config, &weights)?;
-    model(&file, name, &file_name(folder), sha256(&[&config, &weights]), options)
+    model(&file, name, provenance::of_bytes(&file_name(folder), &[&config, &weights]), options)
 }
 
-fn model(file: &File, name: &str, source: &str, sha256: String, options: &Options) -> Result<Model, ImportError> {
+fn model(file: &File, name: &str, provenance: Provenance, options: &Options) -> Result<Model, ImportError> {
     let chosen = size::chosen(file, options.size)?;
     let rate = chosen.rate()?;
     let channels = network::input_channels(chosen)?;
@@ -66,7 +67,7 @@ fn model(file: &File, name: &str, source: &str, sha256: String, options: &Option
     let mut network = Network::new(&mut graph, rate, options.size);
     let found = architecture(&mut network, chosen, 0)?;
     if options.size.is_some() && !network.has_sizes && std::ptr::eq(chosen, file) {
-        let found = format!("{source} holds a model of one size");
+        let found = format!("{} holds a model of one size", provenance.source);
         return Err(ImportError::unknown(found, "leave the size out"));
     }
     let info = Info {
@@ -74,16 +75,8 @@ fn model(file: &File, name: &str, source: &str, sha256: String, options: &Option
         description: describe(chosen, &found, rate),
         sampling_rate: rate.unwrap_or(ASSUMED_RATE),
         latent_names: vec![],
-        provenance: Provenance {
-            source: source.into(),
-            sha256,
-            converter: format!("runnel {}", env!("CARGO_PKG_VERSION")),
-        },
+        provenance,
         levels: levels(chosen),
     };
     Ok(Model { forward: graph, latent: None, prior: None, info })
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }

@@ -20,18 +20,15 @@ mod tensor;
 mod value;
 mod wire;
 
-use std::fmt::Write as _;
 use std::path::Path;
-
-use sha2::{Digest, Sha256};
 
 use self::build::Build;
 use self::interpret::Interpreter;
 use self::tensor::Beside;
 use self::value::{Signal, Value};
-use super::{ImportError, Options};
+use super::{ImportError, Options, provenance};
 use crate::graph::Graph;
-use crate::model::{Info, Levels, Model, Provenance};
+use crate::model::{Info, Levels, Model};
 use crate::timing::Rate;
 
 /// A result inside an operator; the reason is completed with its place where it leaves.
@@ -51,17 +48,10 @@ const USUAL_RATE: u32 = 44_100;
 /// # Errors
 /// When the file is damaged, or the model cannot stream; the message names the operator, the reason and the cure.
 pub fn open(name: &str, path: &Path, options: &Options) -> Result<Model, ImportError> {
-    let fail = |e| ImportError::io(path, e);
-    let bytes = std::fs::metadata(path).map_err(fail)?.len();
-    if bytes > MOST_BYTES {
-        let found = format!("{} has {bytes} bytes, an ONNX file at most {MOST_BYTES}", path.display());
-        return Err(ImportError::unknown(found, "export it with its weights in a file beside it"));
-    }
-    let bytes = std::fs::read(path).map_err(fail)?;
-    let absolute = std::path::absolute(path).map_err(fail)?;
+    let bytes = whole(path)?;
+    let absolute = std::path::absolute(path).map_err(|e| ImportError::io(path, e))?;
     let folder = absolute.parent().map(Path::to_owned);
-    let source = path.file_name().map_or_else(String::new, |file| file.to_string_lossy().into_owned());
-    read(name, &source, &bytes, Beside::new(folder), options)
+    read(name, &provenance::file_name(path), &bytes, Beside::new(folder), options)
 }
 
 /// Reads a model from the bytes of its file; weights beside it are out of reach.
@@ -77,7 +67,7 @@ pub fn from_bytes(name: &str, bytes: &[u8], options: &Options) -> Result<Model, 
 /// # Errors
 /// When the file cannot be read.
 pub fn files(path: &Path) -> Result<Vec<std::path::PathBuf>, ImportError> {
-    let bytes = std::fs::read(path).map_err(|e| ImportError::io(path, e))?;
+    let bytes = whole(path)?;
     let model = proto::Model::read(&bytes)?;
     let mut files = vec![path.to_owned()];
     if let Some(graph) = model.graph {
@@ -88,6 +78,17 @@ pub fn files(path: &Path) -> Result<Vec<std::path::PathBuf>, ImportError> {
         }
     }
     Ok(files)
+}
+
+/// All bytes of the file at `path`.
+fn whole(path: &Path) -> Result<Vec<u8>, ImportError> {
+    let fail = |e| ImportError::io(path, e);
+    let bytes = std::fs::metadata(path).map_err(fail)?.len();
+    if bytes > MOST_BYTES {
+        let found = format!("{} has {bytes} bytes, an ONNX file at most {MOST_BYTES}", path.display());
+        return Err(ImportError::unknown(found, "export it with its weights in a file beside it"));
+    }
+    std::fs::read(path).map_err(fail)
 }
 
 fn read(name: &str, source: &str, bytes: &[u8], beside: Beside, options: &Options) -> Result<Model, ImportError> {
@@ -139,14 +140,7 @@ fn read(name: &str, source: &str, bytes: &[u8], beside: Beside, options: &Option
         sampling_rate: sampling_rate.unwrap_or(USUAL_RATE),
         latent_names: vec![],
         levels: Levels::default(),
-        provenance: Provenance {
-            source: source.into(),
-            sha256: Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            }),
-            converter: concat!("runnel ", env!("CARGO_PKG_VERSION")).into(),
-        },
+        provenance: provenance::of_bytes(source, &[bytes]),
     };
     Ok(Model { forward: build.graph, latent: None, prior: None, info })
 }

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use description::{Description, Generation, Input, Latents, Layer, Padding, Prior};
 
-use super::provenance::provenance;
+use super::provenance;
 use super::{ImportError, Options, checkpoint, gin, script};
 use crate::graph::{Graph, Op};
 use crate::model::{self, Info, Latent, Levels, Model};
@@ -86,7 +86,7 @@ fn model(description: &Description, options: &Options, name: &str, source: &Path
         description: describe(description, &encode),
         sampling_rate: description.sampling_rate,
         latent_names: (1..=encode.output().channels).map(|i| format!("latent {i}")).collect(),
-        provenance: provenance(source)?,
+        provenance: provenance::of_file(source)?,
         levels: Levels::default(),
     };
     Ok(Model { forward, latent: Some(Latent { encode, decode }), prior, info })

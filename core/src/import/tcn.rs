@@ -15,7 +15,7 @@ use std::sync::Arc;
 use super::archive::Archive;
 use super::module::Module;
 use super::pickle::{Dialect, Pickle};
-use super::provenance::provenance;
+use super::provenance;
 use super::weights::weight;
 use super::{ImportError, LatentChoice, Options, StateDict};
 use crate::graph::{BatchNorm, Conv1d, Graph, NodeId, Op, Parameter, Pointwise};
@@ -51,7 +51,7 @@ pub fn open(name: &str, path: &Path, options: &Options) -> Result<Model, ImportE
         description,
         sampling_rate: SAMPLING_RATE,
         latent_names: vec![],
-        provenance: provenance(path)?,
+        provenance: provenance::of_file(path)?,
         levels: Levels::default(),
     };
     Ok(Model { forward: graph, latent: None, prior: None, info })
