@@ -76,8 +76,8 @@ impl Levels {
     }
 }
 
-/// Where a model came from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// Where a model came from; empty where nobody knows.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Provenance {
     /// The source file's name, without its folder.
     pub source: String,

@@ -8,6 +8,7 @@ mod op;
 mod play;
 mod prior;
 mod signal_rate;
+mod splice;
 
 pub(crate) use conv::Part;
 pub use conv::{CachedConv, ConvKind, Tap};

@@ -28,7 +28,7 @@ pub(crate) fn lookahead_stream(ahead: usize, channels: usize, sampling_rate: u32
     };
     let mut graph = Graph::new(channels);
     graph.push("ahead", Op::Conv1d(conv), &[0]).unwrap();
-    let provenance = Provenance { source: String::new(), sha256: String::new(), converter: String::new() };
+    let provenance = Provenance::default();
     let info = Info {
         name: "lookahead".into(),
         description: format!("{channels} channels, {sampling_rate} Hz"),

@@ -109,7 +109,7 @@ mod tests {
         let mixed = graph.push("deep", conv(weight([2, 2, 1], deep), 1), &[down]).unwrap();
         let up = ConvTranspose1d { weight: weight([2, 1, 512], 0.9), bias: None, stride: 512, left_trim: 0, groups: 1 };
         graph.push("up", Op::ConvTranspose1d(up), &[mixed]).unwrap();
-        let provenance = Provenance { source: String::new(), sha256: String::new(), converter: String::new() };
+        let provenance = Provenance::default();
         let info = Info {
             name: String::new(),
             description: String::new(),

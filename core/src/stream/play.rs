@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::splice::{behind, samples_per_latent_frame};
 use super::{CachedConv, ConvKind, StreamError, StreamGraph, StreamModel, StreamOp};
 use crate::tensor::Tensor;
 
@@ -18,30 +19,22 @@ impl StreamModel {
 
 fn player(decode: &StreamGraph, channels: usize) -> Result<StreamGraph, StreamError> {
     let (latents, rate) = (decode.input(), decode.output().rate);
-    if rate.denominator() != 1 {
-        return Err(StreamError {
-            node: decode.output().name.clone(),
-            reason: format!("{rate} samples for each latent frame; a whole number can be played"),
-        });
-    }
+    let stride = samples_per_latent_frame(decode, rate.numerator(), rate.denominator())?;
     // No weight but zero: it reads nothing, and its frames come with the latents' pace.
     let nothing = CachedConv {
-        kind: ConvKind::Strided { stride: rate.numerator() as usize },
+        kind: ConvKind::Strided { stride },
         weight: Arc::new(Tensor::new([latents.channels, channels, 1], vec![0.0; latents.channels * channels])),
         bias: None,
         dilation: 1,
         left: 0,
         groups: 1,
     };
-    let mut nodes = vec![
+    let hands = vec![
         ("input".into(), StreamOp::Input { channels }, vec![]),
         ("pace".into(), StreamOp::Conv(nothing), vec![0]),
         ("latents".into(), StreamOp::LatentEdit, vec![1]),
     ];
-    let shift = nodes.len() - 1;
-    let rest = decode.nodes().iter().skip(1);
-    nodes.extend(rest.map(|n| (n.name.clone(), n.op.clone(), n.inputs.iter().map(|i| i + shift).collect())));
-    StreamGraph::new(nodes)
+    behind(hands, decode)
 }
 
 #[cfg(test)]
@@ -92,7 +85,7 @@ mod tests {
                 sampling_rate: 48_000,
                 latent_names: vec![],
                 levels: crate::Levels::default(),
-                provenance: Provenance { source: String::new(), sha256: String::new(), converter: String::new() },
+                provenance: Provenance::default(),
             },
         };
         let played = model.player().unwrap().unwrap();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::splice::{behind, nodes_of, samples_per_latent_frame};
 use super::{CachedConv, ConvKind, StreamError, StreamGraph, StreamModel, StreamOp};
 use crate::tensor::Tensor;
 use crate::timing::Rate;
@@ -27,7 +28,7 @@ impl StreamModel {
 
 fn held_encoder(encode: &StreamGraph) -> Result<StreamGraph, StreamError> {
     let rate = encode.output().rate;
-    let factor = whole(encode, rate.denominator(), rate.numerator())?;
+    let factor = samples_per_latent_frame(encode, rate.denominator(), rate.numerator())?;
     let mut nodes = nodes_of(encode);
     if factor > 1 {
         let last = nodes.len() - 1;
@@ -38,7 +39,7 @@ fn held_encoder(encode: &StreamGraph) -> Result<StreamGraph, StreamError> {
 
 fn sampled_decoder(decode: &StreamGraph) -> Result<StreamGraph, StreamError> {
     let rate: Rate = decode.output().rate;
-    let stride = whole(decode, rate.numerator(), rate.denominator())?;
+    let stride = samples_per_latent_frame(decode, rate.numerator(), rate.denominator())?;
     let latents = decode.input().channels;
     let identity = (0..latents * latents).map(|i| f32::from(u8::from(i % (latents + 1) == 0))).collect();
     let sample = CachedConv {
@@ -49,28 +50,11 @@ fn sampled_decoder(decode: &StreamGraph) -> Result<StreamGraph, StreamError> {
         left: 1 - stride as i64,
         groups: 1,
     };
-    let mut nodes = vec![
+    let sampled = vec![
         ("input".into(), StreamOp::Input { channels: latents }, vec![]),
         ("sampled".into(), StreamOp::Conv(sample), vec![0]),
     ];
-    let rest = nodes_of(decode).into_iter().skip(1);
-    nodes.extend(rest.map(|(name, op, inputs)| (name, op, inputs.into_iter().map(|i| i + 1).collect())));
-    StreamGraph::new(nodes)
-}
-
-fn nodes_of(stream: &StreamGraph) -> Vec<(String, StreamOp, Vec<usize>)> {
-    stream.nodes().iter().map(|n| (n.name.clone(), n.op.clone(), n.inputs.clone())).collect()
-}
-
-/// Samples for each latent frame.
-fn whole(stream: &StreamGraph, samples: u64, frames: u64) -> Result<usize, StreamError> {
-    if frames == 1 {
-        return Ok(samples as usize);
-    }
-    Err(StreamError {
-        node: stream.output().name.clone(),
-        reason: format!("{samples} samples for {frames} latent frames; one latent frame has to last a whole number"),
-    })
+    behind(sampled, decode)
 }
 
 #[cfg(test)]
@@ -110,7 +94,7 @@ mod tests {
                 sampling_rate: 48_000,
                 latent_names: vec![],
                 levels: Levels::default(),
-                provenance: Provenance { source: String::new(), sha256: String::new(), converter: String::new() },
+                provenance: Provenance::default(),
             },
         }
     }

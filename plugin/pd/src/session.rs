@@ -298,7 +298,7 @@ mod tests {
         let mut graph = Graph::new(1);
         graph.push("gain", Op::Conv1d(conv), &[0]).unwrap();
         let stream = runnel::rewrite::rewrite_graph(&graph).unwrap();
-        let provenance = Provenance { source: String::new(), sha256: String::new(), converter: String::new() };
+        let provenance = Provenance::default();
         let info = Info {
             name: format!("gain {gain}"),
             description: String::new(),
