@@ -9,13 +9,13 @@ mod conv;
 mod epilogue;
 mod frame;
 mod function;
+mod gru;
 mod half;
 mod isa;
 mod lstm;
 mod math;
 mod noise;
 mod norm;
-mod recurrent;
 mod spectrum;
 #[cfg(test)]
 mod tests;
@@ -52,7 +52,7 @@ pub(crate) enum Kernel {
     /// A power spectrum by FFT.
     Spectrum(Spectrum),
     /// A gated recurrent unit.
-    Gru(recurrent::Gru),
+    Gru(gru::Gru),
     /// Filtered noise.
     Noise(noise::Noise),
     /// The greatest of all inputs.
@@ -73,7 +73,7 @@ impl Kernel {
         match op {
             StreamOp::Conv(conv) => Self::Conv(PackedConv::new(conv, Part::Whole, Epilogue::default(), false, isa)),
             StreamOp::PowerSpectrum { window, hop, left } => Self::Spectrum(Spectrum::new(window, *hop, *left)),
-            StreamOp::Gru(gru) => Self::Gru(recurrent::Gru::new(gru, isa)),
+            StreamOp::Gru(gru) => Self::Gru(gru::Gru::new(gru, isa)),
             StreamOp::Lstm(lstm) => Self::Lstm(lstm::Lstm::new(lstm, isa)),
             StreamOp::NoiseSynth(synth) => Self::Noise(noise::Noise::new(synth, isa)),
             StreamOp::Add => Self::Add,
@@ -176,6 +176,14 @@ pub(crate) struct Call<'a> {
     pub(crate) adaptation: Option<&'a mut Adaptation>,
     /// What the player holds in this node; its default where absent.
     pub(crate) held: Option<&'a [f32]>,
+}
+
+impl<'a> Call<'a> {
+    /// Without chance, and with nobody's hands on it.
+    pub(crate) fn untouched(frames: Range<i64>, slices: Range<usize>, scratch: &'a mut [f32]) -> Self {
+        let (randomness, amounts) = (Randomness::Deterministic, Amounts::default());
+        Self { frames, slices, scratch, randomness, amounts, edit: None, adaptation: None, held: None }
+    }
 }
 
 impl Kernel {

@@ -15,7 +15,7 @@ use draw::Draw;
 
 use crate::kernels::Call;
 use crate::plan::{Plan, PlanError, PlanOptions};
-use crate::random::{Amounts, Randomness};
+use crate::random::Randomness;
 use crate::stream::PriorStream;
 
 /// What priors at play share: packed weights, and the state that they start from.
@@ -111,17 +111,7 @@ impl PriorPlan {
     }
 
     fn run(&self, piece: &Piece, arena: &mut [f32], scratch: &mut [f32], frame: i64) {
-        let call = Call {
-            frames: frame..frame + 1,
-            slices: piece.slices.clone(),
-            scratch,
-            randomness: Randomness::Deterministic,
-            amounts: Amounts::default(),
-            edit: None,
-            adaptation: None,
-            held: None,
-        };
-        self.plan.run(piece.step, arena, call);
+        self.plan.run(piece.step, arena, Call::untouched(frame..frame + 1, piece.slices.clone(), scratch));
     }
 }
 

@@ -8,7 +8,7 @@ use super::conv::PackedConv;
 use super::epilogue::Epilogue;
 use super::isa::Isa;
 use super::math;
-use super::vector::{LANES, Simd, Work};
+use super::vector::{CacheLine, LANES, Simd, Work};
 use crate::graph;
 use crate::plan::Ring;
 use crate::stream::{CachedConv, ConvKind, Part};
@@ -27,7 +27,7 @@ pub(crate) struct Lstm {
     /// Units of a gate up to a whole panel.
     from_input: PackedConv,
     /// `[panel][column][gate]`, columns up to a multiple of [`CHAINS`].
-    from_state: Vec<Line>,
+    from_state: Vec<CacheLine>,
     columns: usize,
     initial_hidden: Weight,
     initial_cell: Weight,
@@ -35,16 +35,11 @@ pub(crate) struct Lstm {
     isa: Isa,
 }
 
-/// One cache line of weights.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Line([f32; LANES]);
-
 impl Lstm {
     pub(super) fn new(weights: &graph::Lstm, isa: Isa) -> Self {
         let hidden = weights.initial_hidden.len();
         let (units, columns) = (hidden.next_multiple_of(LANES), hidden.next_multiple_of(CHAINS));
-        let mut from_state = vec![Line([0.0; LANES]); units / LANES * columns * GATES];
+        let mut from_state = vec![CacheLine([0.0; LANES]); units / LANES * columns * GATES];
         for row in 0..GATES * hidden {
             let (gate, unit) = (row / hidden, row % hidden);
             for (column, weight) in weights.weight_hh.row(row).iter().enumerate() {

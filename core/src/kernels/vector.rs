@@ -14,6 +14,11 @@ use super::half;
 /// Lanes of a vector, outputs of a panel.
 pub(crate) const LANES: usize = 16;
 
+/// One cache line of values.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(super) struct CacheLine(pub(super) [f32; LANES]);
+
 /// An algorithm over any instruction set. Implementations of `on` are `#[inline(always)]`, so that all of it is compiled
 /// for the set.
 pub(super) trait Work {

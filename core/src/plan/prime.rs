@@ -6,7 +6,6 @@ use super::step::{Step, Task};
 use super::timetable::Needs;
 use super::{PlanError, scratch_len};
 use crate::kernels::{Call, Isa, Kernel, Source};
-use crate::random::{Amounts, Randomness};
 use crate::stream::StreamOp;
 
 /// One hop of each step's response to silence, frames before 0.
@@ -64,16 +63,8 @@ impl Silence {
             if id > 0 {
                 let source = |slot: usize| responses[step.inputs[slot].step].source();
                 for start in (-own.period..0).step_by(needs[id].at_once as usize) {
-                    let call = Call {
-                        frames: start..0.min(start + needs[id].at_once),
-                        slices: 0..kernels[id].slices(),
-                        scratch,
-                        randomness: Randomness::Deterministic,
-                        amounts: Amounts::default(),
-                        edit: None,
-                        adaptation: None,
-                        held: None,
-                    };
+                    let frames = start..0.min(start + needs[id].at_once);
+                    let call = Call::untouched(frames, 0..kernels[id].slices(), scratch);
                     kernels[id].run(isa, step.inputs.len(), source, ring, &mut own.values, call);
                 }
                 (0..ahead).for_each(|frame| own.copy(frame - own.period, frame));

@@ -172,7 +172,7 @@ fn fusions(nodes: &[StreamNode], every_node: bool) -> Vec<Fused> {
         let mut chain = vec![conv];
         let mut epilogue = Epilogue::default();
         let mut addend = None;
-        let function = |last: usize| only_reader(last).and_then(|id| Some((id, function(&nodes[id].op)?)));
+        let function = |last: usize| only_reader(last).and_then(|id| Some((id, Function::of(&nodes[id].op)?)));
         if let Some((id, f)) = function(conv) {
             epilogue.function = Some(f);
             chain.push(id);
@@ -210,18 +210,6 @@ fn column_of(op: &StreamOp) -> Option<Weight> {
     // Where all are zero, nothing is read.
     let reads = conv.weight.data().iter().any(|w| *w != 0.0);
     (plain && reads && conv.groups == 1).then(|| Tensor::new([*out], conv.weight.data().to_vec()).into())
-}
-
-fn function(op: &StreamOp) -> Option<Function> {
-    match op {
-        StreamOp::Pointwise(p) => Some(Function::Pointwise(*p)),
-        StreamOp::Snake { alpha } => Some(Function::Snake { alpha: alpha.clone() }),
-        StreamOp::ChannelAffine { scale, offset } => {
-            Some(Function::Affine { scale: scale.clone(), offset: offset.clone() })
-        }
-        StreamOp::PRelu { slope } => Some(Function::PRelu { slope: slope.clone() }),
-        _ => None,
-    }
 }
 
 /// The taps that wait for the newest frames, where a convolution is split.

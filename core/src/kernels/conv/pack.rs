@@ -3,7 +3,7 @@
 use super::segment::{Segment, segments};
 use super::{LANES, Layout};
 use crate::kernels::half;
-use crate::kernels::vector::Simd;
+use crate::kernels::vector::{CacheLine, Simd};
 use crate::stream::{CachedConv, ConvKind, Part, Tap};
 
 /// The weights of one phase, or of several that read the same input frames.
@@ -22,7 +22,7 @@ pub(super) struct Filter {
 /// Weights of sixteen lanes for each product.
 #[derive(Debug)]
 pub(super) enum Lines {
-    Full(Vec<Full>),
+    Full(Vec<CacheLine>),
     Half(Vec<Half>),
 }
 
@@ -34,17 +34,12 @@ pub(super) trait Line: Copy {
     fn load<S: Simd>(&self, s: S) -> S::F;
 }
 
-/// One cache line.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-pub(super) struct Full([f32; LANES]);
-
-/// Half of one.
+/// Half a cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(32))]
 pub(super) struct Half([u16; LANES]);
 
-impl Line for Full {
+impl Line for CacheLine {
     const ZERO: Self = Self([0.0; LANES]);
 
     #[inline(always)]

@@ -9,7 +9,7 @@ use super::segment::BLOCK;
 use super::{DOT_OUTPUTS, InRegisters, PackedConv};
 use crate::kernels::Source;
 use crate::kernels::math;
-use crate::kernels::vector::{LANES, Simd, Work};
+use crate::kernels::vector::{CacheLine, LANES, Simd, Work};
 use crate::plan::{Ring, Walk};
 use crate::stream::{CachedConv, ConvKind, Part};
 
@@ -26,8 +26,8 @@ pub(super) struct Side {
     /// Frames of a vector.
     pub(super) frames: usize,
     /// The weights of each product, once for each frame.
-    lines: Vec<Line>,
-    bias: Line,
+    lines: Vec<CacheLine>,
+    bias: CacheLine,
     /// For each input, the lane of it that each lane's frame reads.
     picks: Vec<[u32; LANES]>,
     /// Products of one tap, or those of a tap that belong to one block.
@@ -40,14 +40,9 @@ pub(super) struct Side {
 /// What one added channel is multiplied by, once for each frame, and the lane of it that each lane's frame reads.
 #[derive(Debug)]
 struct Column {
-    weights: Line,
+    weights: CacheLine,
     pick: [u32; LANES],
 }
-
-/// One cache line.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(64))]
-struct Line([f32; LANES]);
 
 #[derive(Clone, Copy, Debug)]
 struct Piece {
@@ -78,7 +73,7 @@ impl Side {
         let (inputs, outputs) = (conv.group_inputs(), conv.out_channels());
         let frames = LANES / inputs.max(outputs);
         let line = |value: &dyn Fn(usize) -> f32| {
-            let mut line = Line([0.0; LANES]);
+            let mut line = CacheLine([0.0; LANES]);
             (0..frames * outputs).for_each(|lane| line.0[lane] = value(lane % outputs));
             line
         };

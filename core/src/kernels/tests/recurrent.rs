@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use crate::graph::{Excitation, Gru, Lstm, NoiseSynth};
-use crate::kernels::{Isa, Source, lstm, noise, recurrent};
+use crate::kernels::{Isa, Source, gru, lstm, noise};
 use crate::plan::Ring;
 use crate::random::Randomness;
 use crate::tensor::{Tensor, Weight};
@@ -79,7 +79,7 @@ proptest! {
         let frames: i64 = cuts.iter().sum();
         let expected = textbook(&gru, |n, i| f64::from(x(n as i64, i)), frames as usize);
         for isa in Isa::available() {
-            let kernel = recurrent::Gru::new(&gru, isa);
+            let kernel = gru::Gru::new(&gru, isa);
             let input = Ring::new(0, 128, kernel.input_mirror(64), inputs).unwrap();
             let mut values = vec![f32::NAN; input.len()];
             for n in 0..frames {
@@ -202,7 +202,7 @@ fn a_state_that_is_not_finite_is_set_to_zero_and_counted() {
         bias_hh: tensor(&[9], 4),
     };
     for isa in Isa::available() {
-        let kernel = recurrent::Gru::new(&gru, isa);
+        let kernel = gru::Gru::new(&gru, isa);
         let input = Ring::new(0, 8, kernel.input_mirror(64), 1).unwrap();
         let mut values = vec![0.5; input.len()];
         input.row_mut(&mut values, 2).fill(f32::NAN);
