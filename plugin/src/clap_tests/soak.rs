@@ -6,7 +6,8 @@
 //!
 //! `RUNNEL_SOAK_MODELS` names two models, separated like folders in `PATH`; `RUNNEL_SOAK_SECONDS` says for how many
 //! seconds of audio, `RUNNEL_SOAK_BLOCK` fixes the block size, and with `RUNNEL_SOAK_PACED` no sound is asked for before
-//! its time: then the cost of a change of models shows. In debug builds an allocation in `process` aborts the test.
+//! its time, and with `RUNNEL_SOAK_STILL` parameters and rate are left alone: then the cost of a change of models shows.
+//! Calls are measured in CPU time of the audio thread. In debug builds an allocation in `process` aborts the test.
 
 use std::sync::atomic::AtomicBool;
 
@@ -43,7 +44,7 @@ fn soak() {
         while soak.seconds < until.min(seconds) {
             soak.play_for(0.5, false);
         }
-        if round % 2 == 1 {
+        if round % 2 == 1 && !soak.still {
             let at = soak.random.below(RATES.len());
             soak.change_rate(RATES[at]);
             soak.check_latency();
@@ -58,6 +59,7 @@ fn soak() {
 struct Soak {
     rig: Rig,
     rate: u32,
+    still: bool,
     random: Random,
     parameters: Vec<Parameter>,
     calls: Vec<Call>,
@@ -86,6 +88,8 @@ struct Call {
 enum Hands {
     /// Anything, all the time.
     Wild,
+    /// Everything stays at its default.
+    Still,
     /// The input is let through.
     Dry,
 }
@@ -112,7 +116,8 @@ impl Soak {
         assert!(parameters.iter().any(|p| p.is_mix));
         rig.activate_at(RATES[0], MOST_FRAMES);
         let random = Random(0x5eed);
-        Self { rig, rate: RATES[0], random, parameters, calls: vec![], seconds: 0.0, latencies_checked: 0 }
+        let still = std::env::var_os("RUNNEL_SOAK_STILL").is_some();
+        Self { rig, rate: RATES[0], still, random, parameters, calls: vec![], seconds: 0.0, latencies_checked: 0 }
     }
 
     /// Opens a project with this model while playing goes on, until the model has come.
@@ -202,6 +207,7 @@ impl Soak {
         } else {
             f64::INFINITY
         };
+        let hands = if self.still && hands == Hands::Wild { Hands::Still } else { hands };
         let (random, parameters, rate) = (self.random.fork(), &self.parameters[..], self.rate);
         let player = Player { random, parameters, rate, block, most_speed };
         let rig = &mut self.rig;
@@ -303,9 +309,9 @@ impl Player<'_> {
                 latency: 0,
                 channels: AudioPortBufferType::f32_output_only(output.iter_mut().map(|c| c.as_mut_slice())),
             }]);
-            let start = Instant::now();
+            let start = thread_cpu_seconds();
             audio.process(&inputs, &mut outputs, &events.as_input(), &mut OutputEvents::void(), None, None).unwrap();
-            let seconds = start.elapsed().as_secs_f64();
+            let seconds = thread_cpu_seconds() - start;
             let share = frames as f64 / f64::from(self.rate);
             played.calls.push(Call { frames, seconds, share, swapping });
             for channel in 0..2 {
@@ -342,11 +348,26 @@ impl Player<'_> {
                     set(&p, p.min + (p.max - p.min) * f64::from(self.random.sample() + 0.5));
                 }
             }
-            Hands::Dry if first => {
-                self.parameters.iter().for_each(|p| set(p, if p.is_mix { p.min } else { p.default }))
+            Hands::Dry | Hands::Still if first => {
+                let value = |p: &Parameter| if p.is_mix && hands == Hands::Dry { p.min } else { p.default };
+                self.parameters.iter().for_each(|p| set(p, value(p)));
             }
-            Hands::Dry => {}
+            Hands::Dry | Hands::Still => {}
         }
+    }
+}
+
+/// CPU time of this thread since some moment; wall time where that has no safe interface.
+fn thread_cpu_seconds() -> f64 {
+    #[cfg(unix)]
+    {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        now.tv_sec as f64 + 1e-9 * now.tv_nsec as f64
+    }
+    #[cfg(not(unix))]
+    {
+        static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+        START.elapsed().as_secs_f64()
     }
 }
 
