@@ -48,6 +48,28 @@ pub struct Options {
     pub size: Option<f32>,
 }
 
+impl Options {
+    /// Whether `source`, which `path` led to, has a use for every choice that was made.
+    fn fit(&self, source: &Source, path: &Path) -> Result<(), ImportError> {
+        let is_rave = matches!(source, Source::Run { .. } | Source::Export { .. });
+        let is_nam = matches!(source, Source::Nam { .. } | Source::NamFolder { .. });
+        let is_onnx = matches!(source, Source::Onnx { .. });
+        let misfits = [
+            (self.latents != LatentChoice::Default && !is_rave, "no latents to choose from", "latents and fidelity"),
+            (self.ema && !is_rave, "no moving average of weights", "the moving average"),
+            (self.size.is_some() && !is_nam, "a model of one size", "the size"),
+            (self.sampling_rate.is_some() && !is_onnx, "a model whose sampling rate is known", "the rate"),
+            (self.time_axis.is_some() && !is_onnx, "a model whose time axis is known", "the time axis"),
+        ];
+        match misfits.iter().find(|(misfit, ..)| *misfit) {
+            Some((_, holds, choice)) => {
+                Err(ImportError::unknown(format!("{} holds {holds}", path.display()), format!("leave {choice} out")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// How many latents of a variational model stay after the principal components are sorted by importance.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum LatentChoice {
@@ -105,23 +127,16 @@ pub type StateDict = BTreeMap<String, Array>;
 /// # Errors
 /// When it is none of these, or damaged; the message says what was found, and the cure.
 pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
-    match locate::locate(path)? {
+    let source = locate::locate(path)?;
+    options.fit(&source, path)?;
+    match source {
         Source::Nam { name, path } => nam::from_file(&name, &path, options),
         Source::NamFolder { name, folder } => nam::from_folder(&name, &folder, options),
-        Source::Run { .. }
-        | Source::Export { .. }
-        | Source::Onnx { .. }
-        | Source::Module { .. }
-        | Source::Described { .. }
-            if options.size.is_some() =>
-        {
-            Err(ImportError::unknown(format!("{} holds a model of one size", path.display()), "leave the size out"))
-        }
         Source::Run { name, checkpoint, config } => rave::from_run(&name, &checkpoint, &config, options),
         Source::Export { name, path } => rave::from_export(&name, &path, options),
         Source::Onnx { name, path } => onnx::open(&name, &path, options),
-        Source::Module { name, path } => tcn::open(&name, &path, options),
-        Source::Described { name, described } => described::open(&name, &described, options),
+        Source::Module { name, path } => tcn::open(&name, &path),
+        Source::Described { name, described } => described::open(&name, &described),
     }
 }
 
@@ -137,4 +152,35 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
         Source::NamFolder { folder, .. } => vec![folder.join("weights.npy"), folder.join("config.json")],
         Source::Onnx { path, .. } => onnx::files(&path)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn choices_that_a_file_has_no_use_for_are_refused() {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
+        let none = Options::default();
+        let choices = [
+            Options { latents: LatentChoice::Count(2), ..none },
+            Options { ema: true, ..none },
+            Options { size: Some(0.5), ..none },
+            Options { sampling_rate: Some(48_000), ..none },
+            Options { time_axis: Some(2), ..none },
+        ];
+        let useful = [
+            ("rave/v1", [0, 1].as_slice()),
+            ("nam/slimmable.nam", &[2]),
+            ("onnx/film.onnx", &[3, 4]),
+            ("tcn/module.pt", &[]),
+        ];
+        for (file, useful) in useful {
+            for (number, choice) in choices.iter().enumerate() {
+                let refused = open(&golden.join(file), choice).err().map(|e| e.to_string());
+                let misfits = refused.as_ref().is_some_and(|reason| reason.contains("leave"));
+                assert_eq!(misfits, !useful.contains(&number), "{file} with {choice:?}: {refused:?}");
+            }
+        }
+    }
 }

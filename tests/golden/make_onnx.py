@@ -55,7 +55,15 @@ def record(name, channels=1, recurrent=False, layout="bct", folder=OUT):
     x = (np.random.default_rng(1).uniform(-1, 1, (channels, FRAMES))).astype(np.float32)
     whole = np.pad(x, ((0, 0), (before, after)))
     fed = {"bct": whole[None], "btc": whole.T[None], "bt": whole, "bc1t": whole[None, :, None], "tbc": whole.T[:, None], "t": whole[0]}[layout]
-    y = session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(fed)})[0]
+    told = {k.removeprefix("parameter."): float(v.split(",")[0]) for k, v in session.get_modelmeta().custom_metadata_map.items() if k.startswith("parameter.")}
+
+    def run(fed):
+        """The first output; inputs beside the first are what the metadata tells, over all frames."""
+        along = fed.shape.index(max(fed.shape))
+        more = {i.name: np.full([n if isinstance(n, int) else fed.shape[along] for n in i.shape], told.get(i.name, 0), np.float32) for i in session.get_inputs()[1:]}
+        return session.run(None, {session.get_inputs()[0].name: np.ascontiguousarray(fed), **more})[0]
+
+    y = run(fed)
     axis = max(range(y.ndim), key=lambda a: y.shape[a])
     y = np.moveaxis(y, axis, -1).reshape(-1, y.shape[axis])
     if fixed:
@@ -63,7 +71,7 @@ def record(name, channels=1, recurrent=False, layout="bct", folder=OUT):
     else:
         # What twice the length adds: lengths are straight lines, their offsets aside.
         along = fed.shape.index(whole.shape[1])
-        longer = session.run(None, {session.get_inputs()[0].name: np.concatenate([fed, fed], along)})[0]
+        longer = run(np.concatenate([fed, fed], along))
         rate = Fraction(max(longer.shape) - y.shape[1], whole.shape[1])
     first = 0 if recurrent else int(max(0, (before - MARGIN) // 64 * 64) * rate)
     zero = int(before * rate)
@@ -107,9 +115,9 @@ def dynamo(name, module, shape=(1, 1, 256), time=2, folder=OUT, multiple=1, exte
         record(name, **more)
 
 
-def by_hand(name, nodes, weights, shape, out, opset=17, folder=OUT, metadata=None, **more):
+def by_hand(name, nodes, weights, shape, out, opset=17, folder=OUT, metadata=None, beside=None, **more):
     graph = helper.make_graph(
-        nodes, name, [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        nodes, name, [helper.make_tensor_value_info(k, TensorProto.FLOAT, s) for k, s in {"x": shape, **(beside or {})}.items()],
         [helper.make_tensor_value_info(out, TensorProto.FLOAT, None)],
         [numpy_helper.from_array(np.asarray(v), k) for k, v in weights.items()])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
@@ -484,6 +492,80 @@ def streams():
     by_hand("halves", [node("Conv", ["x", "k"], ["y"], pads=[1, 1])], {"k": w(2, 1, 3)}, [1, 1, "t"], "y")
 
 
+# --- what a player conditions -----------------------------------------------------------------------------------------
+class Film(nn.Module):
+    """Dilated convolutions, each scaled and moved by what two knobs say."""
+
+    def __init__(self):
+        super().__init__()
+        self.knobs = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 16))
+        self.convs = nn.ModuleList([nn.Conv1d(1, 4, 3), nn.Conv1d(4, 4, 3, dilation=4)])
+        self.out = nn.Conv1d(4, 1, 1)
+
+    def forward(self, x, knobs):
+        films = self.knobs(knobs).view(-1, 2, 2, 4)
+        for i, conv in enumerate(self.convs):
+            scale, offset = films[:, i, 0], films[:, i, 1]
+            reach = conv.dilation[0] * 2
+            x = torch.tanh(conv(F.pad(x, (reach, 0))) * (1 + scale.unsqueeze(-1)) + offset.unsqueeze(-1))
+        return self.out(x)
+
+
+class Embedded(nn.Module):
+    """A speaker's vector, as generators take it: through a convolution of one tap, added, and joined to every frame."""
+
+    def __init__(self):
+        super().__init__()
+        self.speaker, self.pre = nn.Conv1d(3, 6, 1), nn.Conv1d(2, 6, 3, padding=1)
+        self.up, self.post = nn.ConvTranspose1d(9, 3, 8, 4, 2), nn.Conv1d(3, 1, 5, padding=2)
+
+    def forward(self, x, g):
+        x = F.leaky_relu(self.pre(x) + self.speaker(g), 0.1)
+        x = torch.cat([x, g.expand(-1, -1, x.shape[-1])], 1)
+        return torch.tanh(self.post(F.leaky_relu(self.up(x), 0.1)))
+
+
+class Down(nn.Module):
+    """A knob met at a lower rate, where the knob's own frames are fewer."""
+
+    def __init__(self):
+        super().__init__()
+        self.down, self.up = nn.Conv1d(1, 4, 48, 48, 0), nn.ConvTranspose1d(4, 1, 48, 48)
+
+    def forward(self, x, depth):
+        return self.up(torch.tanh(self.down(x)) * (1 - depth[:, :, None]))
+
+
+class Pitched(nn.Module):
+    """A second input as long as the first."""
+
+    def __init__(self):
+        super().__init__()
+        self.both = nn.Conv1d(2, 4, 3, padding=1)
+        self.out = nn.Conv1d(4, 1, 1)
+
+    def forward(self, x, f0):
+        return self.out(torch.sin(self.both(torch.cat([x, f0], 1))))
+
+
+def conditioned():
+    def export(name, module, shapes, told, **more):
+        path = os.path.join(OUT, name + ".onnx")
+        names = ["x", *(key for key in told)]
+        axes = {key: {2: "time"} for key, shape in zip(names, shapes) if shape[-1] > 4}
+        with torch.no_grad():
+            torch.onnx.export(seeded(module), tuple(torch.randn(shape) for shape in shapes), path, opset_version=17, input_names=names, dynamic_axes=axes, dynamo=False)
+        model = onnx.load(path)
+        helper.set_model_props(model, {"parameter." + key: value for key, value in told.items()})
+        onnx.save(model, path)
+        record(name, **more)
+
+    export("film", Film(), [(1, 1, 256), (1, 2)], {"knobs": "0.7, -1, 1"})
+    export("speaker", Embedded(), [(1, 2, 256), (1, 3, 1)], {"g": "-0.4, -2, 2"}, channels=2)
+    export("depth", Down(), [(1, 1, 480), (1, 1)], {"depth": "0.25, 0, 1"})
+    export("pitch", Pitched(), [(1, 1, 256), (1, 1, 256)], {"f0": "0.3, 0, 0.5"})
+
+
 # --- what cannot stream -----------------------------------------------------------------------------------------------
 def refused():
     folder = os.path.join(OUT, "refused")
@@ -523,15 +605,17 @@ def refused():
     by_hand("two_axes", [node("Relu", ["x"], ["y"])], {}, ["a", "b", "c"], "y", folder=folder)
     by_hand("old", [node("Relu", ["x"], ["y"])], {}, [1, 1, "t"], "y", opset=9, folder=folder)
     by_hand("lengths", [node("Conv", ["x", "k"], ["c"]), node("Add", ["x", "c"], ["y"])], {"k": w(1, 1, 5)}, [1, 1, "t"], "y", folder=folder)
-    graph = helper.make_graph([node("Mul", ["x", "c"], ["y"])], "two_inputs", [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 1, "t"]) for n in "xc"], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), os.path.join(folder, "two_inputs.onnx"))
+    graph = helper.make_graph([node("Mul", ["x", "c"], ["y"])], "two_lengths", [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 1, size]) for n, size in (("x", "t"), ("c", "other"))], [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), os.path.join(folder, "two_lengths.onnx"))
     body = helper.make_graph([node("Relu", ["v"], ["o"]), node("Identity", ["go"], ["on"])], "body", [helper.make_tensor_value_info("i", TensorProto.INT64, []), helper.make_tensor_value_info("go", TensorProto.BOOL, []), helper.make_tensor_value_info("v", TensorProto.FLOAT, None)], [helper.make_tensor_value_info("on", TensorProto.BOOL, []), helper.make_tensor_value_info("o", TensorProto.FLOAT, None)])
+    by_hand("no_signal", [node("Relu", ["c"], ["y"])], {}, [1, 1, "t"], "y", folder=folder, beside={"c": [1, 2]})
     by_hand("loop", [node("Loop", ["n", "", "x"], ["y"], body=body)], {"n": np.array(3, np.int64)}, [1, 1, "t"], "y", folder=folder)
 
 
 if __name__ == "__main__":
     os.makedirs(OUT, exist_ok=True)
     streams()
+    conditioned()
     refused()
     save_file(recorded, os.path.join(OUT, "recorded.safetensors"), metadata=firsts)
     print(len(firsts), "models")

@@ -12,7 +12,7 @@ use crate::dependence::last_input;
 use crate::streams::stream;
 
 /// Models that cannot stream, and words of the reason that each is refused for.
-const REFUSED: [(&str, &[&str]); 25] = [
+const REFUSED: [(&str, &[&str]); 26] = [
     ("align_corners", &["Resize", "align_corners"]),
     ("attention", &["attention"]),
     ("bidirectional", &["GRU", "bidirectional"]),
@@ -26,6 +26,7 @@ const REFUSED: [(&str, &[&str]); 25] = [
     ("lengths", &["Add", "T-4", "crop or pad"]),
     ("loop", &["Loop", "unroll"]),
     ("mixed_frames", &["MatMul", "only channels can be mixed"]),
+    ("no_signal", &["y does not depend on the input x"]),
     ("old", &["version 9", "opset_version"]),
     ("positions", &["Range", "scale_factor"]),
     ("positional", &["Add", "changes over time"]),
@@ -33,7 +34,7 @@ const REFUSED: [(&str, &[&str]); 25] = [
     ("softmax_over_time", &["Softmax", "attention"]),
     ("two_axes", &["[a, b, c]", "--time-axis"]),
     ("two_in_time", &["Concat", "one signal after another"]),
-    ("two_inputs", &["2 inputs", "x, c"]),
+    ("two_lengths", &["input c", "[1, 1, other]"]),
     ("unknown_op", &["NonZero", "size the signal decides"]),
     ("wrap", &["Pad", "circle"]),
     ("no_such_file", &["no_such_file"]),

@@ -47,22 +47,22 @@ pub(crate) struct Arguments {
     /// Where to write [default: CHECKPOINT with the extension .runnel]
     #[arg(short, long, value_name = "OUT.runnel")]
     output: Option<PathBuf>,
-    /// Keep as many latents as reach this fidelity, 0.1 to 0.999 [default: what the export kept, or 0.95]
+    /// Of RAVE: keep as many latents as reach this fidelity, 0.1 to 0.999 [default: what the export kept, or 0.95]
     #[arg(long, value_name = "F", value_parser = fidelity)]
     fidelity: Option<f32>,
-    /// Keep this many latents
+    /// Of RAVE: keep this many latents
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "fidelity")]
     latents: Option<u16>,
-    /// Use the moving average of the weights, where the checkpoint has one
+    /// Of RAVE: use the moving average of the weights, where the checkpoint has one
     #[arg(long)]
     ema: bool,
-    /// Which size of a model that has several, from 0, the smallest, to 1 [default: 1]
+    /// Of Neural Amp Modeler: which size of a model that has several, from 0, the smallest, to 1 [default: 1]
     #[arg(long, value_name = "S")]
     size: Option<f32>,
-    /// Samples per second of an ONNX model [default: what the file tells, or 44100]
+    /// Of ONNX: samples per second [default: what the file tells, or 44100]
     #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     rate: Option<u32>,
-    /// Which axis of an ONNX model's input is time, from 0 [default: the one that its shape leaves open]
+    /// Of ONNX: which axis of the input is time, from 0 [default: the one that its shape leaves open]
     #[arg(long, value_name = "AXIS")]
     time_axis: Option<usize>,
     /// How weights are stored: as they are, or rounded where a layer sees few frames

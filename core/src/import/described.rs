@@ -13,7 +13,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::provenance;
-use super::{ImportError, LatentChoice, Options, StateDict, state};
+use super::{ImportError, StateDict, state};
 use crate::graph::{Graph, NodeId, Op};
 use crate::model::{Info, Levels, Model};
 use fields::{Fields, Text};
@@ -56,11 +56,7 @@ pub struct Description {
 ///
 /// # Errors
 /// Names the line of the description, or the tensor, that is wrong, and the cure.
-pub(super) fn open(name: &str, described: &Described, options: &Options) -> Result<Model, ImportError> {
-    if options.ema || options.latents != LatentChoice::Default {
-        let found = format!("{} says which weights and latents there are", described.description.display());
-        return Err(ImportError::unknown(found, "import it without averaging, and without choosing latents"));
-    }
+pub(super) fn open(name: &str, described: &Described) -> Result<Model, ImportError> {
     let text = read(&described.description)?;
     let state = match &described.weights {
         Some(weights) => state::read(weights)?,

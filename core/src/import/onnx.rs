@@ -116,12 +116,14 @@ fn read(name: &str, source: &str, bytes: &[u8], beside: Beside, options: &Option
     let mut build = Build::new(input.channels, beside, budget);
     build.opset = model.opset;
     build.exported_frames = input.exported_frames;
+    build.held_frames = input.held_frames();
+    let given = inputs(&mut build, &model, &input)?;
     let mut interpreter = Interpreter::new(&model, build);
     let wanted = *graph
         .outputs
         .first()
         .ok_or_else(|| ImportError::unknown(format!("{source} has no output"), "export it again"))?;
-    let values = interpreter.run(&graph, vec![(input.name, Value::Signal(input.signal()))], &[wanted])?;
+    let values = interpreter.run(&graph, given, &[wanted])?;
     let mut build = interpreter.build;
     build.place = "output".into();
     let refuse = |build: &Build, reason: String| ImportError::Operator {
@@ -129,7 +131,8 @@ fn read(name: &str, source: &str, bytes: &[u8], beside: Beside, options: &Option
         op: "Output".into(),
         reason,
     };
-    let Some(Value::Signal(signal)) = values.into_iter().next() else {
+    let streams = |value: &Value| matches!(value, Value::Signal(signal) if signal.time_axis().is_some());
+    let Some(Value::Signal(signal)) = values.into_iter().next().filter(streams) else {
         return Err(refuse(&build, format!("{wanted} does not depend on the input {}", input.name)));
     };
     finish(&mut build, &signal).map_err(|reason| refuse(&build, reason))?;
@@ -143,6 +146,24 @@ fn read(name: &str, source: &str, bytes: &[u8], beside: Beside, options: &Option
         provenance: provenance::of_bytes(source, &[bytes]),
     };
     Ok(Model { forward: build.graph, latent: None, prior: None, info })
+}
+
+/// What each input stands for: the streamed one, and parameters for the others.
+fn inputs<'a>(
+    build: &mut Build,
+    model: &proto::Model<'a>,
+    streamed: &input::Chosen<'a>,
+) -> Result<Vec<(&'a str, Value)>, ImportError> {
+    let mut given = vec![(streamed.name, Value::Signal(streamed.signal()))];
+    for held in &streamed.held {
+        let told = model.metadata.iter().find(|(key, _)| key.strip_prefix("parameter.") == Some(held.name));
+        let parameter = held.parameter(told.map(|(_, value)| *value), streamed.held_frames())?;
+        build.place = held.name.into();
+        let node = build.push(crate::graph::Op::Parameter(parameter), &[0]);
+        let node = node.map_err(|reason| ImportError::malformed(format!("input {}", held.name), reason))?;
+        given.push((held.name, Value::Signal(held.signal(node))));
+    }
+    Ok(given)
 }
 
 /// Makes the graph's last node the signal that the file's output is.

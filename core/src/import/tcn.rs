@@ -17,7 +17,7 @@ use super::module::Module;
 use super::pickle::{Dialect, Pickle};
 use super::provenance;
 use super::weights::weight;
-use super::{ImportError, LatentChoice, Options, StateDict};
+use super::{ImportError, StateDict};
 use crate::graph::{BatchNorm, Conv1d, Graph, NodeId, Op, Parameter, Pointwise};
 use crate::model::{Info, Levels, Model};
 use crate::tensor::{Tensor, Weight};
@@ -36,15 +36,7 @@ const CONDITIONS: usize = 64;
 ///
 /// # Errors
 /// When its class is not `TCN`, or a part is damaged or none that the class has; names the place.
-pub fn open(name: &str, path: &Path, options: &Options) -> Result<Model, ImportError> {
-    if options.ema {
-        let found = format!("{} is a pickled module, which holds one set of weights", path.display());
-        return Err(ImportError::unknown(found, "import it without averaging"));
-    }
-    if options.latents != LatentChoice::Default {
-        let found = format!("{} is a TCN, which has no latents", path.display());
-        return Err(ImportError::unknown(found, "import it without choosing latents"));
-    }
+pub fn open(name: &str, path: &Path) -> Result<Model, ImportError> {
     let (graph, description) = from_archive(&mut Archive::open(path)?)?;
     let info = Info {
         name: name.into(),

@@ -5,7 +5,7 @@ use safetensors::SafeTensors;
 
 use super::*;
 use crate::import::tcn::tests::{error, play};
-use crate::import::{self, Array, Values};
+use crate::import::{self, Array, Options, Values};
 
 const DOCUMENT: &str = include_str!("../../../../docs/describing-a-model.md");
 

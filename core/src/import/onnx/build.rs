@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Outcome;
-use super::dim::Dim;
+use super::dim::{Dim, Fraction};
 use super::tensor::Beside;
 use super::value::{Axis, Signal, packed_axes};
 use crate::graph::{BatchNorm, Conv1d, Graph, NodeId, Op, Pointwise};
@@ -19,6 +19,8 @@ pub(super) struct Build {
     pub(super) beside: Beside,
     /// Frames of the input, in a file that was exported for that length only.
     pub(super) exported_frames: Option<i64>,
+    /// Frames of the input for each frame of what is held.
+    pub(super) held_frames: usize,
     /// Version of the standard operators.
     pub(super) opset: i64,
     /// Values that may still be made: constants folded, weights written.
@@ -36,6 +38,7 @@ impl Build {
             graph: Graph::new(channels),
             beside,
             exported_frames: None,
+            held_frames: 1,
             opset: 0,
             budget,
             place: String::new(),
@@ -208,6 +211,24 @@ impl Build {
         let conv = Conv1d { weight, bias: None, stride, dilation: 1, left_padding: -x.shift, groups: channels };
         let node = self.push(Op::Conv1d(conv), &[x.node])?;
         Ok(Signal { node, shift: 0, ..x.clone() })
+    }
+
+    /// The held tensor `x` as a signal: its `axis` becomes time, of so many frames, the first of them frame `shift`.
+    pub(super) fn in_time(&mut self, x: &Signal, axis: usize, frames: Dim, shift: i64) -> Outcome<Signal> {
+        let mut axes = x.axes.clone();
+        axes[axis] = Axis::Time;
+        let rate = frames.slope.times(Fraction::whole(self.held_frames as i64));
+        let rate = rate.filter(|rate| rate.numerator() > 0).ok_or("its length does not fit 64 bits")?;
+        let mut node = x.node;
+        if rate.numerator() > 1 {
+            node = self.push(Op::Repeat { factor: rate.numerator() as usize }, &[node])?;
+        }
+        let signal = Signal { node, shift: 0, frames, axes };
+        let signal = match rate.denominator() {
+            1 => signal,
+            stride => self.every(&signal, stride as usize)?,
+        };
+        Ok(Signal { shift, ..signal })
     }
 
     /// Values that are the same in every frame, as a signal of the rate of `like`; `values` are its channels.

@@ -38,7 +38,7 @@ impl<'a> Call<'a> {
             None => Ok(None),
             Some(Value::Constant(constant)) => Ok(Some(constant)),
             Some(Value::Signal(_)) => Err(format!(
-                "its input {i} is made from the signal; only weights and settings that the file holds can be used there"
+                "its input {i} is made from the signal or another input; only weights and settings that the file holds can be used there"
             )),
         }
     }

@@ -12,13 +12,14 @@ pub(super) enum Value {
 }
 
 /// A node's signal, seen as a tensor: entry `(…, frame n, …, channels i, j, …)` is channel `Σ i·stride` of frame
-/// `n + shift`.
+/// `n + shift`. Where no axis is time, the tensor is *held*: what a player conditions the model on, or is made of it, each
+/// frame of the node the whole tensor at that moment.
 #[derive(Clone, Debug)]
 pub(super) struct Signal {
     pub(super) node: NodeId,
     /// Frames of the node before the tensor's first.
     pub(super) shift: i64,
-    /// Frames that the tensor has.
+    /// Frames that the tensor has; 1 where it is held.
     pub(super) frames: Dim,
     pub(super) axes: Vec<Axis>,
 }
@@ -45,8 +46,9 @@ impl Signal {
         self.axes.iter().map(size).collect()
     }
 
-    pub(super) fn time_axis(&self) -> usize {
-        self.axes.iter().position(|axis| *axis == Axis::Time).expect("a signal has one time axis")
+    /// Which axis is time; `None` where it is held.
+    pub(super) fn time_axis(&self) -> Option<usize> {
+        self.axes.iter().position(|axis| *axis == Axis::Time)
     }
 
     /// Number of channels of the tensor.

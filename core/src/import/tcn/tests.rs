@@ -9,7 +9,7 @@ use safetensors::SafeTensors;
 
 use super::*;
 use crate::import::sample::{Pickler, changed, zip};
-use crate::import::{self, state};
+use crate::import::{self, Options, state};
 use crate::{Engine, Plan, Randomness, rewrite};
 
 fn golden(file: &str) -> PathBuf {
@@ -120,14 +120,6 @@ fn other_modules_are_refused_with_the_cure() {
     assert!(reason.contains("blocks is an integer where a module belongs"), "{reason}");
     let reason = refusal(zip(&[("archive/data.pkl", &Pickler::new().int(3).stop())]));
     assert!(reason.contains("x.pt holds an integer, not a module"), "{reason}");
-}
-
-#[test]
-fn choices_that_it_does_not_have_are_refused() {
-    let open = |options: Options| import::open(&golden("module.pt"), &options).unwrap_err().to_string();
-    assert!(open(Options { ema: true, ..Options::default() }).contains("one set of weights"));
-    let latents = LatentChoice::Count(2);
-    assert!(open(Options { latents, ..Options::default() }).contains("no latents"));
 }
 
 #[test]

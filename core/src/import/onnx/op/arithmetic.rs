@@ -153,6 +153,17 @@ fn broadcast(build: &mut Build, a: &Signal, b: &Signal) -> Outcome<(Signal, Sign
         b.axes.insert(0, Axis::Unit);
     }
     let misfit = || format!("its inputs {} and {} do not fit", a.shape_text(), b.shape_text());
+    match (a.time_axis(), b.time_axis()) {
+        (Some(time), None) if b.axes[time] == Axis::Unit => {
+            let b = build.in_time(&b, time, a.frames, a.shift)?;
+            return broadcast(build, &a, &b);
+        }
+        (None, Some(time)) if a.axes[time] == Axis::Unit => {
+            let a = build.in_time(&a, time, b.frames, b.shift)?;
+            return broadcast(build, &a, &b);
+        }
+        _ => {}
+    }
     if a.time_axis() != b.time_axis() {
         return Err(format!("{}: time is another axis in each", misfit()));
     }

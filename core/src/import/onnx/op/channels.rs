@@ -15,7 +15,7 @@ pub(super) fn concat(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     let first = signals.clone().next().ok_or("reads no signal")?;
     let rank = first.axes.len();
     let axis = Call::axis(call.int("axis", 0), rank)?;
-    if axis == first.time_axis() {
+    if Some(axis) == first.time_axis() {
         return in_time(first, signals.count(), &values, axis);
     }
     let order: Vec<_> = std::iter::once(axis).chain((0..rank).filter(|&other| other != axis)).collect();
@@ -52,7 +52,11 @@ pub(super) fn concat(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     let ordered: Vec<_> = order
         .iter()
         .map(|&axis| {
-            (axis != first.time_axis()).then_some(if axis == order[0] { shape[axis] } else { first.sizes()[axis] })
+            (Some(axis) != first.time_axis()).then_some(if axis == order[0] {
+                shape[axis]
+            } else {
+                first.sizes()[axis]
+            })
         })
         .collect();
     let mut axes = vec![Axis::Unit; rank];
@@ -64,7 +68,8 @@ pub(super) fn concat(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
 fn steady(build: &mut Build, constant: &Constant, like: &Signal, axis: usize) -> Outcome<(usize, usize)> {
     let rank = like.axes.len();
     let time = like.time_axis();
-    let whole = constant.stretched.iter().any(|(at, dim)| *at == time && build.same(*dim, like.frames));
+    let whole =
+        time.is_none_or(|time| constant.stretched.iter().any(|(at, dim)| *at == time && build.same(*dim, like.frames)));
     if constant.shape.len() != rank || !whole {
         return Err(format!(
             "joins {} with a constant of shape {:?}, which changes over time or has another length",

@@ -2,6 +2,7 @@
 //! out over its positions.
 
 use super::Outcome;
+use super::matmul::on_axis;
 use crate::graph::{Conv1d, ConvTranspose1d, Op};
 use crate::import::onnx::build::Build;
 use crate::import::onnx::call::Call;
@@ -116,11 +117,10 @@ pub(super) struct Grid {
 
 impl Grid {
     pub(super) fn of(build: &mut Build, x: &Signal) -> Outcome<Self> {
-        let time = x.time_axis();
-        if x.axes.len() < 3 || time < 2 {
-            let shape = x.shape_text();
-            return Err(format!("reads {shape}: time (T) must lie behind the batch and channel axes"));
-        }
+        let shape = || x.shape_text();
+        let Some(time) = x.time_axis().filter(|&time| time >= 2) else {
+            return Err(format!("reads {}: time (T) must lie behind the batch and channel axes", shape()));
+        };
         let x = build.packed(x)?;
         let sizes = x.sizes();
         Ok(Self { batch: sizes[0], channels: sizes[1], time: time - 2, sizes: sizes[2..].to_vec(), x })
@@ -172,6 +172,9 @@ impl Kernel {
 }
 
 pub(super) fn conv(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
+    if call.signal(0)?.time_axis().is_none() {
+        return held(build, call);
+    }
     let grid = Grid::of(build, call.signal(0)?)?;
     let kernel = Kernel::of(call, grid.sizes.len() + 2)?;
     let spatial = Spatial::of(call, &kernel.shape[2..])?;
@@ -217,6 +220,23 @@ pub(super) fn conv(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     });
     let node = build.push(op, &[grid.x.node])?;
     Ok(Signal { node, shift: 0, frames, axes: grid.axes(out, &finite.sizes) })
+}
+
+/// A kernel of one tap over a held tensor, whose place in time has size 1.
+fn held(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
+    let x = call.signal(0)?;
+    let kernel = Kernel::of(call, x.axes.len())?;
+    let single = kernel.shape[2..].iter().chain(&x.sizes()[2..]).all(|&n| n == 1) && x.sizes()[0] == 1;
+    if !single || kernel.groups != 1 {
+        return Err(format!(
+            "reads {}, which is held, with a weight {:?} in {} groups; one tap and one group are read",
+            x.shape_text(),
+            kernel.shape,
+            kernel.groups
+        ));
+    }
+    let bias = kernel.bias.as_ref().map(|bias| bias.to_vec());
+    on_axis(build, x, 1, kernel.shape[0], kernel.shape[1], kernel.weight.to_vec(), bias)
 }
 
 pub(super) fn transposed(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {

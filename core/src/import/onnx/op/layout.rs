@@ -90,6 +90,12 @@ pub(super) fn repeat(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
         x.axes.insert(0, Axis::Unit);
     }
     let lead = x.axes.len() - counts.len();
+    if x.time_axis().is_none()
+        && let Some(axis) = counts.iter().position(|count| count.known().is_none())
+        && x.axes[lead + axis] == Axis::Unit
+    {
+        x = build.in_time(&x, lead + axis, counts[axis], 0)?;
+    }
     let mut sizes = x.sizes();
     for (axis, count) in counts.iter().enumerate() {
         match x.axes[lead + axis] {

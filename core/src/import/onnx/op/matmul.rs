@@ -122,8 +122,8 @@ pub(super) fn einsum(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     {
         return Err(unknown());
     }
-    let time = own[x.time_axis()];
-    if other.contains(&time) || !result.contains(&time) {
+    let time = x.time_axis().map(|axis| own[axis]);
+    if time.is_some_and(|time| other.contains(&time) || !result.contains(&time)) {
         return Err("sums over time, or weighs frames by a constant; only channels can be mixed".into());
     }
     // The size of every letter; letters of the signal or of the constant that the result lacks are summed.
@@ -156,6 +156,6 @@ pub(super) fn einsum(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
         matrix[to * inputs + from] += values[weight];
     }
     let node = build.mix(packed.node, out, matrix, None)?;
-    let ordered: Vec<_> = result.iter().zip(&out_sizes).map(|(c, n)| (*c != time).then_some(*n)).collect();
+    let ordered: Vec<_> = result.iter().zip(&out_sizes).map(|(c, n)| (Some(*c) != time).then_some(*n)).collect();
     Ok(Signal { node, axes: packed_axes(&ordered), ..packed })
 }

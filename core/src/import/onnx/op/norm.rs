@@ -12,7 +12,7 @@ pub(super) fn batch(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
         return Err("is in training mode; export the model in evaluation mode".into());
     }
     let x = call.signal(0)?;
-    if x.time_axis() == 1 || x.axes.len() < 2 {
+    if x.time_axis() == Some(1) || x.axes.len() < 2 {
         return Err(format!("normalises axis 1 of {}, which must be channels", x.shape_text()));
     }
     let size = x.sizes()[1];
@@ -44,7 +44,7 @@ pub(super) fn layer(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     let x = build.packed(call.signal(0)?)?;
     let rank = x.axes.len();
     let axis = Call::axis(call.int("axis", -1), rank)?;
-    if x.time_axis() >= axis {
+    if x.time_axis().is_some_and(|time| time >= axis) {
         return Err(format!(
             "normalises over time: its mean runs over axes {axis}.. of {}, and would need the whole signal; \
              a normalisation over channels can stream",

@@ -29,7 +29,7 @@ pub(super) fn reduce(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
 }
 
 fn over(build: &mut Build, x: &Signal, axes: &[usize], op: &str, keep: bool) -> Outcome<Signal> {
-    if axes.contains(&x.time_axis()) {
+    if x.time_axis().is_some_and(|time| axes.contains(&time)) {
         return Err(format!(
             "sums up the whole signal in time ({op} of {}): no frame is known before the end. Instance and group norm, \
              global pooling and squeeze-and-excitation do this; use batch norm, layer norm over channels, or a mean over \
@@ -112,7 +112,7 @@ pub(super) fn softmax(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     let axis = Call::axis(call.int("axis", if build.opset < 13 { 1 } else { -1 }), rank)?;
     // Before opset 13 the axes from there on are one.
     let last = if build.opset < 13 { rank } else { axis + 1 };
-    if (axis..last).contains(&x.time_axis()) {
+    if x.time_axis().is_some_and(|time| (axis..last).contains(&time)) {
         return Err(format!(
             "is a softmax over time of {}: attention weighs all frames, also later ones without end; take it out, or use \
              convolutions",

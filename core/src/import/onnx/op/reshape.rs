@@ -96,7 +96,7 @@ fn reshaped(build: &mut Build, x: &Signal, wanted: &[Dim]) -> Outcome<Signal> {
         groups.push((old[from..i].to_vec(), new[to..j].to_vec()));
     }
     let mut sizes: Vec<Option<usize>> = vec![Some(1); wanted.len()];
-    let time = x.time_axis();
+    let Some(time) = x.time_axis() else { return regrouped(build, x, wanted).ok_or_else(fail)? };
     let timed = groups.iter().find(|(old, _)| old.contains(&time)).ok_or_else(fail)?;
     if timed.0[0] != time {
         return Err(format!(
@@ -136,6 +136,15 @@ fn reshaped(build: &mut Build, x: &Signal, wanted: &[Dim]) -> Outcome<Signal> {
     let mut axes = vec![Axis::Unit; wanted.len()];
     by_node.iter().zip(packed).for_each(|(&axis, kind)| axes[axis] = kind);
     Ok(Signal { axes, ..y })
+}
+
+/// A held tensor under another shape of as many entries.
+fn regrouped(build: &mut Build, x: &Signal, wanted: &[Dim]) -> Option<Outcome<Signal>> {
+    let size = |dim: &Dim| build.number(*dim).and_then(|n| usize::try_from(n).ok());
+    let sizes: Vec<usize> = wanted.iter().map(size).collect::<Option<_>>()?;
+    let count = sizes.iter().try_fold(1usize, |count, &n| count.checked_mul(n))?;
+    let axes = packed_axes(&sizes.into_iter().map(Some).collect::<Vec<_>>());
+    (count == x.channels()).then(|| Ok(Signal { axes, ..build.packed(x)? }))
 }
 
 /// Makes the channels of `axes`, which follow time, frames of their own; other channels stay in the tensor's order.

@@ -13,7 +13,7 @@ const MOST: i64 = 4096;
 
 pub(super) fn resize(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     let x = call.signal(0)?;
-    let time = x.time_axis();
+    let time = x.time_axis().ok_or("stretches a value that is held, which has no time")?;
     let axes: Vec<i64> = call.ints("axes").map_or_else(|| (0..x.axes.len() as i64).collect(), <[i64]>::to_vec);
     let at = axes.iter().position(|&axis| Call::axis(axis, x.axes.len()) == Ok(time));
     let scales = if call.op == "Upsample" { call.constant(1)? } else { call.constant(2)? };
