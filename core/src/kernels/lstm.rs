@@ -174,12 +174,14 @@ impl Work for Steps<'_, '_> {
         for n in frames {
             let [before, after] = &mut *state;
             let input_gates = gates.row(input_gates, n);
+            // Whole lines, so that what was just written is read without waiting for memory.
+            let (states, cells) = (after.as_chunks_mut::<LANES>().0, cell.as_chunks_mut::<LANES>().0);
             let mut lost = s.splat(0.0);
             for (panel, lines) in lstm.from_state.chunks_exact(lstm.columns * GATES).enumerate() {
-                let lanes = panel * LANES..(panel + 1) * LANES;
+                let cell = &mut cells[panel];
                 let mut sums = [[s.splat(0.0); GATES]; CHAINS];
                 for gate in 0..GATES {
-                    sums[0][gate] = s.load_part(&input_gates[gate * units..][lanes.clone()]);
+                    sums[0][gate] = s.load_part(&input_gates[gate * units + panel * LANES..][..LANES]);
                 }
                 for (h, lines) in before.chunks_exact(CHAINS).zip(lines.chunks_exact(CHAINS * GATES)) {
                     for chain in 0..CHAINS {
@@ -196,12 +198,12 @@ impl Work for Steps<'_, '_> {
                     sum[gate] = s.add(s.add(a, b), s.add(c, d));
                 }
                 let [input, forget, new, output] = sum;
-                let kept = s.mul(math::sigmoid(s, forget), s.load_part(&cell[lanes.clone()]));
+                let kept = s.mul(math::sigmoid(s, forget), s.load(cell));
                 let c = s.mul_add(math::sigmoid(s, input), math::tanh(s, new), kept);
                 let h = s.mul(math::sigmoid(s, output), math::tanh(s, c));
                 lost = s.select(s.lt(math::abs(s, h), s.splat(f32::INFINITY)), lost, s.splat(1.0));
-                s.store_part(c, &mut cell[lanes.clone()]);
-                s.store_part(h, &mut after[lanes]);
+                s.store(c, cell);
+                s.store(h, &mut states[panel]);
             }
             if s.any(s.lt(s.splat(0.0), lost)) {
                 cell.fill(0.0);

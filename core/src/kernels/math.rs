@@ -22,49 +22,80 @@ const COSINE_LIMIT: f32 = 6_000.0;
 /// `e^x`; error 1.01.
 #[inline(always)]
 pub(super) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
-    exp_of_sum(s, x, s.splat(0.0))
+    let (rounded, r) = reduced(s, in_range(s, x));
+    exp_of_reduced(s, rounded, r)
 }
 
 /// `e^(x + rest)`, where `rest` is no more than a rounding error of `x`.
 #[inline(always)]
 fn exp_of_sum<S: Simd>(s: S, x: S::F, rest: S::F) -> S::F {
-    // Beyond these the result is infinite, or zero.
-    let x = s.max(s.splat(-104.0), s.min(s.splat(89.0), x));
+    let (rounded, r) = reduced(s, in_range(s, x));
+    exp_of_reduced(s, rounded, s.add(r, rest))
+}
+
+/// `x`, but no farther than where its exponential is infinite, or zero.
+#[inline(always)]
+fn in_range<S: Simd>(s: S, x: S::F) -> S::F {
+    s.max(s.splat(-104.0), s.min(s.splat(89.0), x))
+}
+
+/// [`ROUNDER`] plus the `n`, and the `r`, of `x = n · ln 2 + r` with the smallest `r`.
+#[inline(always)]
+fn reduced<S: Simd>(s: S, x: S::F) -> (S::F, S::F) {
     let rounded = s.mul_add(x, s.splat(std::f32::consts::LOG2_E), s.splat(ROUNDER));
     let n = s.sub(rounded, s.splat(ROUNDER));
     let r = s.mul_add(n, s.splat(-LN_2[0]), x);
-    let r = s.add(s.mul_add(n, s.splat(-LN_2[1]), r), rest);
-    let p = polynomial(s, r, [0.499_999_88, 0.166_665_18, 0.041_669_656, 0.008_368_959, 0.001_374_478]);
-    let y = s.add(s.splat(1.0), s.mul_add(s.mul(r, r), p, r));
+    (rounded, s.mul_add(n, s.splat(-LN_2[1]), r))
+}
+
+/// `2^n · e^r` of what [`reduced`] gives.
+#[inline(always)]
+fn exp_of_reduced<S: Simd>(s: S, rounded: S::F, r: S::F) -> S::F {
+    let y = s.add(s.splat(1.0), above_one(s, r));
     // Two factors, so that neither overflows and a subnormal result is rounded once.
     let n = s.int_sub(s.bits(rounded), s.int(ROUNDER.to_bits()));
     let half = s.shift_right::<1>(n);
     s.mul(s.mul(y, power_of_two(s, half)), power_of_two(s, s.int_sub(n, half)))
 }
 
+/// `e^r − 1` for the `r` of [`reduced`].
+#[inline(always)]
+fn above_one<S: Simd>(s: S, r: S::F) -> S::F {
+    const P: [f32; 5] = [0.499_999_88, 0.166_665_18, 0.041_669_656, 0.008_368_959, 0.001_374_478];
+    // In pairs, so that few products wait for each other.
+    let square = s.mul(r, r);
+    let low = s.mul_add(s.splat(P[1]), r, s.splat(P[0]));
+    let high = s.mul_add(s.splat(P[3]), r, s.splat(P[2]));
+    let high = s.mul_add(s.splat(P[4]), square, high);
+    s.mul_add(square, s.mul_add(high, square, low), r)
+}
+
+/// `2^n` of what [`reduced`] gives, for −127 < n < 128.
+#[inline(always)]
+fn scale_of_reduced<S: Simd>(s: S, rounded: S::F) -> S::F {
+    // The sum with ROUNDER holds n in its lowest bits, and nothing above them that stays.
+    s.floats(s.int_add(s.shift_left::<23>(s.bits(rounded)), s.int(1.0f32.to_bits())))
+}
+
 /// `1 / (1 + e^−x)`; error 2.29.
 #[inline(always)]
 pub(super) fn sigmoid<S: Simd>(s: S, x: S::F) -> S::F {
-    let e = exp(s, s.sub(s.splat(0.0), abs(s, x)));
+    let (rounded, r) = reduced(s, s.max(s.splat(-104.0), s.sub(s.splat(0.0), abs(s, x))));
+    let e = exp_of_reduced(s, rounded, r);
     let one = s.splat(1.0);
     s.div(s.select(s.lt(x, s.splat(0.0)), e, one), s.add(one, e))
 }
 
-/// The hyperbolic tangent; error 1.31.
+/// The hyperbolic tangent; error 2.6.
 #[inline(always)]
 pub(super) fn tanh<S: Simd>(s: S, x: S::F) -> S::F {
+    // m / (m + 2) with m = e^2x − 1 = 2^n · (e^r − 1) + 2^n − 1. Beyond 10 it is 1, in f32.
     let size = abs(s, x);
-    let square = s.mul(x, x);
-    let p = polynomial(
-        s,
-        square,
-        [-0.333_333_31, 0.133_332_16, -0.053_947_285, 0.021_700_794, -0.008_172_778, 0.002_135_401_6],
-    );
-    let small = s.mul_add(s.mul(x, square), p, x);
-    let e = exp(s, s.add(size, size));
-    let large = s.sub(s.splat(1.0), s.div(s.splat(2.0), s.add(e, s.splat(1.0))));
-    let signed = s.floats(s.xor(s.bits(large), s.and(s.bits(x), s.int(SIGN))));
-    s.select(s.lt(size, s.splat(0.625)), keep_tiny(s, x, small), signed)
+    let (rounded, r) = reduced(s, s.min(s.splat(20.0), s.add(size, size)));
+    let scale = scale_of_reduced(s, rounded);
+    let m = s.mul_add(scale, above_one(s, r), s.sub(scale, s.splat(1.0)));
+    let y = s.div(m, s.add(m, s.splat(2.0)));
+    keep_tiny(s, x, s.floats(s.xor(s.bits(y), s.and(s.bits(x), s.int(SIGN)))))
 }
 
 /// `ln(1 + x)`; error 1.48.
@@ -255,16 +286,9 @@ fn log_curve<S: Simd>(s: S, f: S::F) -> S::F {
 /// `x` above zero, `alpha · (e^x − 1)` below; error 1.0.
 #[inline(always)]
 pub(super) fn elu<S: Simd>(s: S, x: S::F, alpha: f32) -> S::F {
-    // e^x = 2^n · e^r, and e^r − 1 is what `exp` sums before it adds 1.
-    let low = s.max(s.splat(-30.0), s.min(s.splat(0.0), x));
-    let rounded = s.mul_add(low, s.splat(std::f32::consts::LOG2_E), s.splat(ROUNDER));
-    let n = s.sub(rounded, s.splat(ROUNDER));
-    let r = s.mul_add(n, s.splat(-LN_2[0]), low);
-    let r = s.mul_add(n, s.splat(-LN_2[1]), r);
-    let p = polynomial(s, r, [0.499_999_88, 0.166_665_18, 0.041_669_656, 0.008_368_959, 0.001_374_478]);
-    let above_one = s.mul_add(s.mul(r, r), p, r);
-    let scale = power_of_two(s, s.int_sub(s.bits(rounded), s.int(ROUNDER.to_bits())));
-    let y = s.mul_add(scale, above_one, s.sub(scale, s.splat(1.0)));
+    let (rounded, r) = reduced(s, s.max(s.splat(-30.0), s.min(s.splat(0.0), x)));
+    let scale = scale_of_reduced(s, rounded);
+    let y = s.mul_add(scale, above_one(s, r), s.sub(scale, s.splat(1.0)));
     let y = s.mul(s.splat(alpha), keep_tiny(s, x, y));
     s.select(s.lt(s.splat(0.0), x), x, y)
 }

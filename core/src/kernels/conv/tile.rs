@@ -1,8 +1,6 @@
 //! The innermost loop: tiles of `T` frames by `P` panels, as many as registers hold.
 #![allow(unsafe_code, reason = "the innermost loop, free of bounds checks")]
 
-use std::ops::Range;
-
 use super::pack::Line;
 use super::segment::Segment;
 use crate::kernels::math;
@@ -72,7 +70,7 @@ impl<L: Line, const P: usize> Work for Tiles<'_, L, P> {
         while strip.frames > 0 {
             let frames = frames_together::<S, P>(strip.frames);
             // Which arms there are is known when this is compiled for the set and the number of panels.
-            match frames {
+            match if strip.lies_straight(frames) { frames } else { 1 } {
                 8 if 8 * P <= S::ACCUMULATORS => strip.tile::<S, 8, P>(s),
                 6 if 6 * P <= S::ACCUMULATORS => strip.tile::<S, 6, P>(s),
                 4 if 4 * P <= S::ACCUMULATORS => strip.tile::<S, 4, P>(s),
@@ -99,21 +97,31 @@ fn frames_together<S: Simd, const P: usize>(left: usize) -> usize {
 }
 
 impl<L: Line> Strip<'_, L> {
-    /// The next `T` frames.
+    /// Whether nothing of the next `frames` frames lies at a ring's other end.
+    #[inline(always)]
+    fn lies_straight(&self, frames: usize) -> bool {
+        let begin = if let Begin::Sums(_, walk) = &self.begin { walk.is_straight(frames) } else { true };
+        let addend = self.finish.addend.is_none_or(|(_, walk)| walk.is_straight(frames));
+        begin && addend && self.places.is_straight(frames)
+    }
+
+    /// The next `T` frames, which lie straight.
     #[inline(always)]
     fn tile<S: Simd, const T: usize, const P: usize>(&mut self, s: S) {
-        let places: [usize; T] = self.places.next(self.output);
-        let last_lanes = self.last_lanes;
-        let outputs = |first: usize, p: usize| {
-            let at = first + p * LANES;
-            at..at + if p + 1 == P { last_lanes } else { LANES }
-        };
+        let (last_lanes, output) = (self.last_lanes, self.output);
         // Loops rather than closures over vectors: a closure that is not inlined is not compiled for the set.
         let mut sums = [[s.splat(0.0); P]; T];
         match &mut self.begin {
-            Begin::There => load(s, &mut sums, self.own, places, outputs),
-            Begin::Bias(bias) => load(s, &mut sums, bias, [0; T], outputs),
-            Begin::Sums(values, walk) => load(s, &mut sums, values, walk.next(self.output), outputs),
+            Begin::There => load(s, &mut sums, self.own, self.places, output, last_lanes),
+            Begin::Bias(bias) => {
+                let mut row = [[s.splat(0.0); P]; 1];
+                load(s, &mut row, bias, Walk::STILL, 0, last_lanes);
+                sums = [row[0]; T];
+            }
+            Begin::Sums(values, walk) => {
+                load(s, &mut sums, values, *walk, output, last_lanes);
+                walk.skip(T);
+            }
         }
         self.add_blocks(s, &mut sums);
         if let Some(slope) = self.finish.slope {
@@ -125,17 +133,19 @@ impl<L: Line> Strip<'_, L> {
             let mut addends = [[s.splat(0.0); P]; T];
             if let Some(column) = self.finish.column {
                 let mut weights = [[s.splat(0.0); P]; 1];
-                load(s, &mut weights, column, [0], outputs);
-                let rows: [usize; T] = walk.next(0);
+                load(s, &mut weights, column, Walk::STILL, 0, last_lanes);
+                let rows = &values[walk.at()..][..(T - 1) * walk.step() + 1];
                 for t in 0..T {
-                    let x = s.splat(values[rows[t]]);
+                    // SAFETY: `rows` has `(T − 1) · step + 1` values, and `t < T`.
+                    let x = s.splat(unsafe { *rows.get_unchecked(t * walk.step()) });
                     for p in 0..P {
                         addends[t][p] = s.mul_add(x, weights[0][p], s.splat(0.0));
                     }
                 }
             } else {
-                load(s, &mut addends, values, walk.next(self.output), outputs);
+                load(s, &mut addends, values, *walk, output, last_lanes);
             }
+            walk.skip(T);
             for (sum, addend) in sums.as_flattened_mut().iter_mut().zip(addends.as_flattened()) {
                 *sum = s.add(*sum, *addend);
             }
@@ -145,13 +155,26 @@ impl<L: Line> Strip<'_, L> {
                 *sum = math::leaky_relu(s, *sum, slope);
             }
         }
-        for t in 0..T {
-            for p in 0..P {
-                s.store_part(sums[t][p], &mut self.own[outputs(places[t], p)]);
-            }
-        }
+        self.store(s, &sums);
+        self.places.skip(T);
         self.rows.skip(T);
         self.frames -= T;
+    }
+
+    /// Stores a tile where its frames lie.
+    #[inline(always)]
+    fn store<S: Simd, const T: usize, const P: usize>(&mut self, s: S, sums: &[[S::F; P]; T]) {
+        let step = self.places.step();
+        let values = (T - 1) * step + (P - 1) * LANES + self.last_lanes;
+        let own = &mut self.own[self.places.at() + self.output..][..values];
+        for t in 0..T {
+            for p in 0..P {
+                let lanes = if p + 1 == P { self.last_lanes } else { LANES };
+                let at = t * step + p * LANES;
+                // SAFETY: `own` has `(T − 1) · step + (P − 1) · 16 + last_lanes` values, `t < T`, and `p < P`.
+                s.store_part(sums[t][p], unsafe { own.get_unchecked_mut(at..at + lanes) });
+            }
+        }
     }
 
     /// Adds the products, block by block.
@@ -200,18 +223,24 @@ impl<L: Line> Strip<'_, L> {
     }
 }
 
-/// Loads a tile whose rows start at `places`.
+/// Loads a tile whose rows `walk` leads to, from value `output` of each on.
 #[inline(always)]
 fn load<S: Simd, const T: usize, const P: usize>(
     s: S,
     tile: &mut [[S::F; P]; T],
     values: &[f32],
-    places: [usize; T],
-    outputs: impl Fn(usize, usize) -> Range<usize>,
+    walk: Walk,
+    output: usize,
+    last_lanes: usize,
 ) {
+    let step = walk.step();
+    let values = &values[walk.at() + output..][..(T - 1) * step + (P - 1) * LANES + last_lanes];
     for t in 0..T {
         for p in 0..P {
-            tile[t][p] = s.load_part(&values[outputs(places[t], p)]);
+            let lanes = if p + 1 == P { last_lanes } else { LANES };
+            let at = t * step + p * LANES;
+            // SAFETY: `values` has `(T − 1) · step + (P − 1) · 16 + last_lanes` values, `t < T`, and `p < P`.
+            tile[t][p] = s.load_part(unsafe { values.get_unchecked(at..at + lanes) });
         }
     }
 }
