@@ -58,8 +58,8 @@ impl Options {
             (self.latents != LatentChoice::Default && !is_rave, "no latents to choose from", "latents and fidelity"),
             (self.ema && !is_rave, "no moving average of weights", "the moving average"),
             (self.size.is_some() && !is_nam, "a model of one size", "the size"),
-            (self.sampling_rate.is_some() && !is_onnx, "a model whose sampling rate is known", "the rate"),
-            (self.time_axis.is_some() && !is_onnx, "a model whose time axis is known", "the time axis"),
+            (self.sampling_rate.is_some() && !is_onnx, "no ONNX model, whose rate may be told", "the sampling rate"),
+            (self.time_axis.is_some() && !is_onnx, "no ONNX model, whose time axis may be told", "the time axis"),
         ];
         match misfits.iter().find(|(misfit, ..)| *misfit) {
             Some((_, holds, choice)) => {

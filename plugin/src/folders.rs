@@ -19,15 +19,15 @@ pub struct Folders {
 }
 
 impl Folders {
-    /// The user's own; all of them below `$RUNNEL_HOME` where that is set.
+    /// The user's own; what is written lies below `$RUNNEL_HOME` where that is set.
     pub fn of_user() -> Self {
         if cfg!(test) {
             return Self::below(std::env::temp_dir().join("runnel-tests-home"));
         }
         if let Some(home) = std::env::var_os("RUNNEL_HOME").filter(|home| !home.is_empty()) {
-            return Self::below(PathBuf::from(home));
+            return Self { home: user(), ..Self::below(PathBuf::from(home)) };
         }
-        let home = dirs::home_dir().unwrap_or_else(std::env::temp_dir);
+        let home = user();
         Self {
             library: dirs::document_dir().unwrap_or_else(|| home.clone()).join("Runnel Models"),
             config: dirs::config_dir().unwrap_or_else(|| home.join(".config")).join("runnel"),
@@ -40,6 +40,10 @@ impl Folders {
     pub fn below(home: PathBuf) -> Self {
         Self { library: home.join("models"), config: home.join("config"), cache: home.join("cache"), home }
     }
+}
+
+fn user() -> PathBuf {
+    dirs::home_dir().unwrap_or_else(std::env::temp_dir)
 }
 
 /// Gives `path` these contents, whole or not at all, whoever else writes to it. Its folder is made where missing.

@@ -36,6 +36,9 @@ Channels: a file of one channel is repeated for a model that reads more. A file 
 is cut into groups of as many as it reads, each played by an engine of its own with the same seed: through a mono \
 model, left and right stay left and right. The latents of such groups are stacked, and `--method decode` parts them.
 
+--method encode and then decode give what forward gives, but for the start and the end: beyond the latents of a file, \
+the decoder meets latents of zero, and forward the encoder's answer to silence.
+
 Randomness: a seed gives the same output at any block size. --deterministic takes the mean of what would be drawn, \
 zeros for latents that were cut, and no noise.
 
@@ -131,8 +134,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(seconds) = arguments.play {
         return play::run(arguments, seconds);
     }
+    if arguments.prior {
+        bail!(
+            "--prior draws latents of its own, an input is not heard then: hear it with --play SECONDS, without input"
+        );
+    }
     if arguments.method == Method::Prior {
-        bail!("--method prior reads what it made itself: hear it with --play SECONDS --prior");
+        bail!("--method prior is for `verify` and `inspect`; hear the prior with --play SECONDS --prior");
     }
     let paths = Paths::of(arguments)?;
     let opened = match &paths.model {

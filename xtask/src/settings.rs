@@ -52,8 +52,15 @@ impl Settings {
             let channels = parameter.default.len();
             let values = if values.len() == 1 { vec![values[0]; channels] } else { values.clone() };
             let fits = values.iter().all(|v| (parameter.minimum..=parameter.maximum).contains(v));
-            if values.len() != channels || !fits {
-                bail!("cannot set {name:?} to {values:?}: it is {}", describe(parameter));
+            if values.len() != channels {
+                bail!(
+                    "cannot set {name:?}: {} values for {channels}; the model has {}",
+                    values.len(),
+                    describe(parameter)
+                );
+            }
+            if !fits {
+                bail!("cannot set {name:?} to {values:?}, out of its range; the model has {}", describe(parameter));
             }
             held.push((parameter.name.clone(), values));
         }
@@ -130,8 +137,8 @@ mod tests {
         assert_eq!(settings(&["tone=4"]).unwrap().held[0].1, [4.0, 4.0]);
         for (text, told) in [
             ("gain=1", "\"Drive\": -3 to 9 dB, 0.5 unless set; \"tone\": 2 channels"),
-            ("drive=10", "cannot set \"drive\" to [10.0]"),
-            ("drive=1,2", "-3 to 9 dB"),
+            ("drive=10", "cannot set \"drive\" to [10.0], out of its range; the model has \"Drive\": -3 to 9 dB"),
+            ("drive=1,2", "2 values for 1"),
         ] {
             let message = settings(&[text]).unwrap_err().to_string();
             assert!(message.contains(told), "{message}");

@@ -104,7 +104,7 @@ impl FromStr for Blocks {
             "whole" => Ok(Self::Whole),
             _ => match text.parse() {
                 Ok(frames) if frames > 0 => Ok(Self::Of(frames)),
-                _ => Err("a number of frames from 1 on, `whole` or `random` is needed".into()),
+                _ => Err("a number of samples from 1 on, `whole` or `random` is needed".into()),
             },
         }
     }

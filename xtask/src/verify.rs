@@ -125,6 +125,9 @@ fn verify(opened: &Opened, arguments: &Arguments) -> Result<Report> {
     let file = match &arguments.input {
         Some(path) => {
             let clip = audio::read(path)?;
+            if clip.channels.iter().all(Vec::is_empty) {
+                bail!("{} holds no samples; give a sound, or leave --input out for a synthesized one", path.display());
+            }
             let rate = clip.sampling_rate.unwrap_or(model.info.sampling_rate);
             Some(resample(&clip.channels, rate, model.info.sampling_rate)?)
         }

@@ -63,7 +63,7 @@ pub(super) fn open(name: &str, described: &Described) -> Result<Model, ImportErr
         None => StateDict::new(),
     };
     let said = describe(&described.description.display().to_string(), &text, &state)?;
-    let layers = said.graph.nodes().len() - 1;
+    let layers = said.graph.nodes().iter().skip(1).filter(|node| !matches!(node.op, Op::Parameter(_))).count();
     let info = Info {
         name: said.name.unwrap_or_else(|| name.into()),
         description: said

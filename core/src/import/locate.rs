@@ -87,6 +87,9 @@ fn is_onnx(path: &Path) -> Result<bool, ImportError> {
 fn file(path: &Path, regular: bool) -> Result<Source, ImportError> {
     let name = stem(path);
     if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("toml")) && regular {
+        let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(run_name));
+        let name =
+            if file_name(path) == FILE_NAME { folder.filter(|name| !name.is_empty()).unwrap_or(name) } else { name };
         return described(path, None, name);
     }
     let bare = |found: String| {

@@ -163,7 +163,7 @@ fn show_traces(ui: &mut Ui, rect: Rect, telemetry: &Telemetry, count: usize, lit
     let frames = telemetry.latent_frames();
     let shown = frames.min(SHOWN);
     if count == 0 || shown < 2 {
-        let text = if count == 0 { "No model, no latents" } else { "Play something" };
+        let text = if count == 0 { "Nothing with latents is loaded" } else { "Play something" };
         painter.text(area.center(), Align2::CENTER_CENTER, text, FontId::proportional(11.5), theme::FAINT);
         return;
     }

@@ -162,7 +162,7 @@ pub(super) fn notice(ui: &mut Ui, status: &Status) {
 fn title(ui: &mut Ui, status: &Status) {
     let (name, facts) = match &status.playing {
         Some(facts) => (facts.name.as_str(), facts.description.as_str()),
-        None => ("No model", "Drop a .runnel, .ts, .ckpt, .nam or .onnx file here. The input passes unchanged"),
+        None => ("No model", "Drop a model here, or a folder of models. The input passes unchanged"),
     };
     let colour = if status.playing.is_some() { egui::Color32::WHITE } else { theme::DIM };
     ui.add(egui::Label::new(RichText::new(name).heading().color(colour)));

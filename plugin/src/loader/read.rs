@@ -9,6 +9,7 @@ use runnel::StreamModel;
 use super::{Facts, Loader, Phase, Shelf, Status, Step};
 use crate::host::{Wish, Wisher};
 use crate::hosted::LoadedModel;
+use crate::library;
 use crate::model_file::{self, Contents, Found, LONGEST_PATH, ModelReference, naming};
 use crate::params::{Latency, Mode};
 
@@ -139,6 +140,7 @@ impl Loader {
             }
             Wisher::Person => {
                 let path = model_file::typed(&reference.path, &self.folders);
+                let path = if path.is_dir() { library::first_model(&[path.clone()]).unwrap_or(path) } else { path };
                 Ok(std::path::absolute(&path).unwrap_or(path))
             }
             Wisher::State => match reference.find(&self.folders, &self.library.recent_folders()) {

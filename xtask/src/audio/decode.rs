@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path) -> Result<Clip> {
                 anyhow!("it is cut short in its header or its first frames; copy or export it again")
             }
             Error::Unsupported(_) => {
-                anyhow!("its content is not that of a wav, flac, mp3, ogg or aiff file; convert it to one")
+                anyhow!("its content is not that of a wav, flac, mp3, ogg or aiff file; convert it to one (latents are read with --method decode)")
             }
             e => anyhow!("its header is damaged ({e}); copy or export it again"),
         })?;

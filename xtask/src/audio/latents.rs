@@ -17,7 +17,7 @@ pub(super) fn read(path: &Path) -> Result<Clip> {
     }
     let bytes = std::fs::read(path)?;
     let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| anyhow!("it is not a sound safetensors file ({e}); `render --method encode` writes one"))?;
+        .map_err(|e| anyhow!("it holds no latents ({e}): give a .safetensors file that `render --method encode` wrote, or leave --method decode out"))?;
     let z = file.tensor("z").map_err(|_| {
         let mut names = file.names();
         names.sort();
