@@ -185,7 +185,7 @@ def run_folder(out):
 def export(out):
     """`rave export`, in a process of its own."""
     command = [sys.executable, "-c", "from scripts.main_cli import main; main()", "export"]
-    command += ["--run", str(run_folder(out)), "--output", str(out), "--name", "trained"]
+    command += ["--run", str(run_folder(out)), "--output", str(out), "--name", "trained", "--fidelity", "0.999"]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     exported = out / "trained.ts"
     if done.returncode != 0 or not exported.is_file():

@@ -110,7 +110,8 @@ fn evaluate(subject: &Subject, sounds: &Sounds, folder: &Path) -> Result<ModelRe
     let mut progress = Progress::new(&format!("Playing {name}"), sounds.clips().len() * subject.ways().len());
     let (mut heard, mut shown) = (Vec::new(), Shown::default());
     for sound in sounds.clips() {
-        let planes = subject.planes(&sound.clip).with_context(|| format!("cannot play {} through {name}", sound.name))?;
+        let planes =
+            subject.planes(&sound.clip).with_context(|| format!("cannot play {} through {name}", sound.name))?;
         let mut offline = None;
         for &way in subject.ways() {
             progress.tell(&format!("{}, {way}", sound.name));

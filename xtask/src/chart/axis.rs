@@ -107,7 +107,10 @@ mod tests {
         let names = |axis: Axis| axis.ticks().into_iter().map(|t| t.1).collect::<Vec<_>>();
         assert_eq!(names(Axis::ending_at("t", 2048.0)), ["0", "500", "1000", "1500", "2000"]);
         assert_eq!(names(Axis::linear("t", 0.7)), ["0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]);
-        assert_eq!(names(Axis::between("dB", -160.0, 0.0)), ["-160", "-140", "-120", "-100", "-80", "-60", "-40", "-20", "0"]);
+        assert_eq!(
+            names(Axis::between("dB", -160.0, 0.0)),
+            ["-160", "-140", "-120", "-100", "-80", "-60", "-40", "-20", "0"]
+        );
         assert_eq!(names(Axis::logarithmic("t", [3.0, 40.0])), ["5", "10", "20", "50"]);
         assert_eq!(names(Axis::logarithmic("t", [16.0, 64.0]).naming(&[16.0, 64.0])), ["16", "64"]);
     }

@@ -53,7 +53,10 @@ impl Sounds {
     fn read(folder: &Path, seconds: f64, origin: String) -> Result<Self> {
         let metadata = std::fs::metadata(folder).map_err(|e| input::explain(&e, folder))?;
         if !metadata.is_dir() {
-            bail!("cannot read sounds from {}: it is no folder; name the folder that the sounds are in", folder.display());
+            bail!(
+                "cannot read sounds from {}: it is no folder; name the folder that the sounds are in",
+                folder.display()
+            );
         }
         let entries = std::fs::read_dir(folder).map_err(|e| input::explain(&e, folder))?;
         let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();

@@ -122,7 +122,8 @@ mod tests {
     #[test]
     fn rounding_is_near_and_a_gap_is_far() {
         let sound = vec![demo_clip(8000)];
-        let rounded = vec![sound[0].iter().enumerate().map(|(n, v)| v + if n % 2 == 0 { 1e-7 } else { -1e-7 }).collect()];
+        let rounded =
+            vec![sound[0].iter().enumerate().map(|(n, v)| v + if n % 2 == 0 { 1e-7 } else { -1e-7 }).collect()];
         let mut gap = sound.clone();
         gap[0][4000..4100].fill(0.0);
         let spectra = Spectra::of(&sound);

@@ -44,10 +44,8 @@ pub(super) fn write(evaluation: &Evaluation, folder: &Path) -> Result<()> {
 
 /// The tables for a terminal.
 pub(super) fn text(evaluation: &Evaluation) -> String {
-    let mut parts = vec![report::facts(&[
-        ("sounds", evaluation.sounds.clone()),
-        ("machine", evaluation.machine.clone()),
-    ])];
+    let mut parts =
+        vec![report::facts(&[("sounds", evaluation.sounds.clone()), ("machine", evaluation.machine.clone())])];
     for model in &evaluation.models {
         let rows: Vec<_> = model.ways.iter().map(|way| cells(way, model)).collect();
         parts.push(format!("{}: {}\n{}", model.name, model.description, report::table(&HEADS, &rows)));
@@ -56,7 +54,8 @@ pub(super) fn text(evaluation: &Evaluation) -> String {
 }
 
 fn markdown(evaluation: &Evaluation) -> String {
-    let mut parts = vec![prose::opening(), prose::in_short(evaluation), summary(evaluation), "## Model by model".into()];
+    let mut parts =
+        vec![prose::opening(), prose::in_short(evaluation), summary(evaluation), "## Model by model".into()];
     parts.extend(evaluation.models.iter().map(section));
     parts.extend([prose::how(), prose::again(evaluation)]);
     parts.join("\n\n") + "\n"
@@ -80,7 +79,7 @@ fn summary(evaluation: &Evaluation) -> String {
         let cut: Vec<_> = model.ways(|way| matches!(way, Way::CutBlocks(_))).collect();
         let added: Vec<_> = model.ways(|way| matches!(way, Way::OverlapAdd(_))).collect();
         let worst = streams.iter().map(|w| w.distance_worst).fold(0.0, f64::max);
-        let distance = |ways: &[&WayResult]| span(ways.iter().map(|w| w.distance_mean), |d| format!("{d:.2}"));
+        let distance = |ways: &[&WayResult]| span(ways.iter().map(|w| w.distance_mean), small);
         let cost = |ways: &[&WayResult]| span(ways.iter().filter_map(|w| w.cpu_per_second), percent);
         let clicks = |ways: &[&WayResult]| {
             let sum = |count: fn(&WayResult) -> usize| ways.iter().map(|w| count(w)).sum::<usize>() as u64;
@@ -137,10 +136,11 @@ fn cells(way: &WayResult, model: &ModelResult) -> Vec<String> {
     ]
 }
 
-/// `0`, `0.123` or `1.2e-6`.
+/// `0`, `0.12` or `1.2e-6`.
 fn small(value: f64) -> String {
     match value {
         0.0 => "0".into(),
+        v if v.abs() >= 0.1 => format!("{v:.2}"),
         v if v.abs() >= 0.01 => format!("{v:.3}"),
         v => format!("{v:.1e}"),
     }
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([small(0.0), small(0.5), small(1.23e-7)], ["0", "0.500", "1.2e-7"]);
+        assert_eq!([small(0.0), small(0.5), small(1.23e-7)], ["0", "0.50", "1.2e-7"]);
         assert_eq!(span([0.1, 0.25].into_iter(), percent), "10.0 to 25.0 %");
         assert_eq!(span([0.1].into_iter(), percent), "10.0 %");
         assert_eq!(span([].into_iter(), percent), "–");

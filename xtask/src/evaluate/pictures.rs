@@ -28,10 +28,10 @@ pub(super) struct Picture {
     pub(super) caption: String,
 }
 
-/// Seconds of the spectrograms: short enough to see single blocks.
+/// Seconds from the middle of a sound that are shown: short enough to see single blocks.
 const STRETCH_SECONDS: f64 = 1.5;
 /// Seconds that a point of the error's course stands for.
-const POINT_SECONDS: f64 = 0.02;
+const POINT_SECONDS: f64 = 0.005;
 /// The softest error shown.
 const FLOOR_DB: f64 = -160.0;
 const CHART: (usize, usize) = (1200, 460);
@@ -70,8 +70,12 @@ impl Shown {
         let [error, cost] = charts;
         let sound = &self.sound;
         let pictures = [
-            ("sound", self.spectrograms(&four, rate), format!("{name} playing {STRETCH_SECONDS} s of {sound}, in four ways")),
-            ("error", error, format!("{name} playing {sound}: difference to offline over time")),
+            (
+                "sound",
+                self.spectrograms(&four, rate),
+                format!("{name} playing {STRETCH_SECONDS} s of {sound}, in four ways"),
+            ),
+            ("error", error, format!("{name}: difference to offline over the same {STRETCH_SECONDS} s")),
             ("speed", cost, format!("{name}: CPU time by the samples per call, block or window")),
         ];
         pictures.into_iter().map(|(kind, canvas, caption)| save(folder, name, kind, &canvas, caption)).collect()
@@ -82,13 +86,13 @@ impl Shown {
         found.map_or_else(Vec::new, |(_, played)| played.clone())
     }
 
-    /// Two by two, from the middle of the sound.
+    /// Two by two.
     fn spectrograms(&self, four: &[Way; 4], rate: u32) -> Canvas {
-        const WIDTH: usize = 560;
-        const HEIGHT: usize = 230;
+        const WIDTH: usize = 500;
+        const HEIGHT: usize = 200;
         const LEFT: usize = 76;
         const TOP: usize = 46;
-        let clips = four.map(|way| middle(self.of(way), rate));
+        let clips = four.map(|way| Clip { channels: middle(self.of(way), rate), sampling_rate: Some(rate) });
         let titles = four.map(|way| way.to_string());
         let panel = |i: usize| Panel {
             title: &titles[i],
@@ -112,14 +116,14 @@ impl Shown {
 
     /// RMS of the difference to offline, point by point.
     fn error(&self, ways: &[Way], rate: u32) -> Chart {
-        let offline = self.of(Way::Offline);
+        let offline = middle(self.of(Way::Offline), rate);
         let point = ((POINT_SECONDS * f64::from(rate)) as usize).max(1);
         let seconds = offline.first().map_or(0, Vec::len) as f64 / f64::from(rate);
         let series = |(i, way): (usize, &Way)| Series {
             name: way.to_string(),
             colour: PALETTE[[2, 1, 0, 5, 4][i % 5]],
             shape: Shape::Steps,
-            points: course(&offline, &self.of(*way), point, rate),
+            points: course(&offline, &middle(self.of(*way), rate), point, rate),
         };
         Chart {
             title: format!("{}: RMS of the difference to offline, every {:.0} ms", self.sound, POINT_SECONDS * 1e3),
@@ -170,14 +174,15 @@ fn cost(speed: &Speed) -> Chart {
     }
 }
 
-fn middle(mut channels: Planes, rate: u32) -> Clip {
+/// The stretch that is shown.
+fn middle(mut channels: Planes, rate: u32) -> Planes {
     let stretch = (STRETCH_SECONDS * f64::from(rate)) as usize;
     for channel in &mut channels {
         let start = channel.len().saturating_sub(stretch) / 2;
         channel.drain(..start);
         channel.truncate(stretch);
     }
-    Clip { channels, sampling_rate: Some(rate) }
+    channels
 }
 
 fn save(folder: &Path, model: &str, kind: &str, canvas: &Canvas, caption: String) -> Result<Picture> {
@@ -211,6 +216,6 @@ mod tests {
         shown.keep("b", Way::Offline, vec![vec![3.0; 10]]);
         assert_eq!(shown.of(Way::Offline), [[1.0; 10]]);
         assert_eq!(shown.played.len(), 2);
-        assert_eq!(middle(vec![(0..40).map(|n| n as f32).collect()], 10).channels[0][0], 12.0);
+        assert_eq!(middle(vec![(0..40).map(|n| n as f32).collect()], 10)[0][0], 12.0);
     }
 }

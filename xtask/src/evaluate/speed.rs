@@ -19,7 +19,6 @@ use crate::bench::contender::{Contender, Ours};
 use crate::bench::measure::{Entry, measure, period_calls, quantile};
 use crate::bench::nodes::period_samples;
 use crate::cpu_clock::thread_cpu_time;
-use crate::report::grouped;
 
 /// CPU seconds per second of sound, on one thread.
 #[derive(Serialize)]
@@ -123,11 +122,11 @@ impl WindowSpeed {
 }
 
 impl StreamSpeed {
-    /// `at its least latency`, or how much later.
+    /// As short as a legend needs it.
     pub(super) fn name(&self) -> String {
         match self.slack_samples {
             0 => "our stream".into(),
-            slack => format!("our stream, {} later", grouped(slack)),
+            slack => format!("same, {slack} later"),
         }
     }
 }

@@ -142,7 +142,10 @@ impl<'a> Subject<'a> {
 
     /// Lengths of blocks and windows, by rising size.
     pub(super) fn lengths(&self) -> Vec<usize> {
-        self.ways.iter().filter_map(|way| if let Way::CutBlocks(samples) = way { Some(*samples) } else { None }).collect()
+        self.ways
+            .iter()
+            .filter_map(|way| if let Way::CutBlocks(samples) = way { Some(*samples) } else { None })
+            .collect()
     }
 
     /// Samples from a sound to what the stream makes of it.

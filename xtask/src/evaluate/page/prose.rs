@@ -44,7 +44,7 @@ pub(super) fn in_short(evaluation: &Evaluation) -> String {
     let cut = of(|way| matches!(way, Way::CutBlocks(_)));
     let added = of(|way| matches!(way, Way::OverlapAdd(_)));
     let most = |ways: &[&WayResult], value: fn(&WayResult) -> f64| ways.iter().map(|w| value(w)).fold(0.0, f64::max);
-    let range = |ways: &[&WayResult]| span(ways.iter().map(|w| w.distance_mean), |d| format!("{d:.2}"));
+    let range = |ways: &[&WayResult]| span(ways.iter().map(|w| w.distance_mean), small);
     let clicks = |ways: &[&WayResult]| ways.iter().map(|w| w.clicks).sum::<usize>();
     let least = of(|way| way == Way::Stream { slack: 0 });
     let models = evaluation.models.len() as u64;
@@ -55,7 +55,8 @@ pub(super) fn in_short(evaluation: &Evaluation) -> String {
 
 1. **Quality.** Over all models and sounds our stream differs from the offline run by at most {largest} in any sample (full \
 scale is 1), a spectral distance of at most {distance}: rounding. {clicks} of its joins click. Cut blocks are {cut} apart \
-from offline, with {cut_clicks} clicks; overlap-add {added}.
+from offline, with {cut_clicks} clicks; overlap-add {added}. How much they lose depends on how far a model sees beside how \
+long its windows are.
 2. **Speed.** {ratios}
 3. **Real time.** Our stream takes {cpu} of one core at its least latency.
 
@@ -87,7 +88,7 @@ fn ratios(evaluation: &Evaluation) -> String {
             let chosen = if cheapest { costs.fold(f64::INFINITY, f64::min) } else { costs.fold(0.0, f64::max) };
             Some(chosen / ours.cpu_per_second?)
         };
-        span(evaluation.models.iter().filter_map(ratio), |r| format!("{r:.1}"))
+        span(evaluation.models.iter().filter_map(ratio), |r| format!("{r:.2}"))
     };
     format!(
         "Overlap-add takes {} times the CPU time of our stream where its window is dearest, and {} times where it is \
@@ -122,7 +123,7 @@ full scale.
 
 **latency** is how long a sound waits until what the model makes of it is heard, computing being instant. Overlap-add with a \
 window shorter than the model's look-ahead has less latency than our stream, for it does not look as far ahead: that is \
-what its distance shows. **offline** is the sound embedded in silence. Cut blocks and windows are padded with zeros at \
+what its distance shows. **offline** is the sound embedded in silence; offline, cut blocks and windows are computed in 64 bits, our stream in 32. Cut blocks and windows are padded with zeros at \
 every layer, as the untouched model pads; their lengths are multiples of two frames, so that all frames lie on the same grid.
 
 **CPU** is CPU time of one thread per second of sound, the median of turns that all ways take on the same engine, so that \

