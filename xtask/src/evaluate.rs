@@ -91,6 +91,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         bail!("--note is for {name}, but the models are {}", names(&opened));
     }
     let folder = arguments.output.clone().unwrap_or_else(|| workspace().join("docs/evaluation"));
+    if folder.is_file() {
+        bail!("cannot write a page to {}: it is a file; name a folder with -o", folder.display());
+    }
     create_dir_all(&folder).map_err(|e| crate::output::explain(e.into(), &folder))?;
 
     let evaluate = |subject: Subject| Ok(evaluate(&subject, &sounds, &folder)?.noted(&arguments.note));
