@@ -150,6 +150,7 @@ each way has its own figures:
 {}
 ```
 
+Weights of RAVE are not kept here: its code and what is trained with it are for non-commercial use. \
 `cargo xtask evaluate --help` tells how to try other models and other sounds. With no argument it takes the demo model, and \
 without clips synthesized sounds, and needs nothing but Rust.",
         evaluation.command
