@@ -15,7 +15,7 @@ fn conv(taps: &[f32]) -> Opened {
     model.latent = None;
     model.forward = Graph::new(1);
     let conv = Op::Conv1d(Conv1d {
-        weight: Arc::new(Tensor::new(&[1, 1, taps.len()], taps.to_vec())),
+        weight: Arc::new(Tensor::new([1, 1, taps.len()], taps.to_vec())),
         bias: None,
         stride: 1,
         dilation: 1,
