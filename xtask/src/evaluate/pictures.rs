@@ -214,6 +214,7 @@ mod tests {
         shown.keep("a", Way::Offline, vec![vec![1.0; 10]]);
         shown.keep("a", Way::CutBlocks(4), vec![vec![2.0; 10]]);
         shown.keep("b", Way::Offline, vec![vec![3.0; 10]]);
+        shown.keep("b", Way::OverlapAdd(4), vec![vec![3.0; 10]]);
         assert_eq!(shown.of(Way::Offline), [[1.0; 10]]);
         assert_eq!(shown.played.len(), 2);
         assert_eq!(middle(vec![(0..40).map(|n| n as f32).collect()], 10)[0][0], 12.0);
