@@ -77,6 +77,7 @@ pub(super) fn open(name: &str, described: &Described, options: &Options) -> Resu
         latent_names: said.latent_names,
         provenance: provenance(described.weights.as_ref().unwrap_or(&described.description))?,
         levels: Levels::default(),
+        refit: None,
     };
     Ok(Model { forward: said.graph, latent: None, prior: None, info })
 }

@@ -80,6 +80,7 @@ fn model(file: &File, name: &str, source: &str, sha256: String, options: &Option
             converter: format!("runnel {}", env!("CARGO_PKG_VERSION")),
         },
         levels: levels(chosen),
+        refit: None,
     };
     Ok(Model { forward: graph, latent: None, prior: None, info })
 }

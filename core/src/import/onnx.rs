@@ -139,6 +139,7 @@ fn read(name: &str, source: &str, bytes: &[u8], beside: Beside, options: &Option
         sampling_rate: sampling_rate.unwrap_or(USUAL_RATE),
         latent_names: vec![],
         levels: Levels::default(),
+        refit: None,
         provenance: Provenance {
             source: source.into(),
             sha256: Sha256::digest(bytes).iter().fold(String::new(), |mut hex, byte| {

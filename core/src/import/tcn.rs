@@ -53,6 +53,7 @@ pub fn open(name: &str, path: &Path, options: &Options) -> Result<Model, ImportE
         latent_names: vec![],
         provenance: provenance(path)?,
         levels: Levels::default(),
+        refit: None,
     };
     Ok(Model { forward: graph, latent: None, prior: None, info })
 }

@@ -92,6 +92,7 @@ mod tests {
                 sampling_rate: 48_000,
                 latent_names: vec![],
                 levels: crate::Levels::default(),
+                refit: None,
                 provenance: Provenance { source: String::new(), sha256: String::new(), converter: String::new() },
             },
         };

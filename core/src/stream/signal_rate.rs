@@ -110,6 +110,7 @@ mod tests {
                 sampling_rate: 48_000,
                 latent_names: vec![],
                 levels: Levels::default(),
+                refit: None,
                 provenance: Provenance { source: String::new(), sha256: String::new(), converter: String::new() },
             },
         }
