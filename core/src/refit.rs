@@ -19,6 +19,8 @@ mod moments;
 mod probe;
 mod record;
 mod signals;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -28,7 +30,7 @@ pub use calibration::Clip;
 pub use distance::Distance;
 pub use record::{LayerRecord, Record};
 
-use budget::{Bounds, choose, latency, with_ops};
+use budget::{Bounds, Clock, choose, with_ops};
 use calibration::Calibration;
 use comb::Comb;
 use fit::{Fit, RIDGES, fit};
@@ -173,7 +175,9 @@ impl Refitter {
             model.latent = Some(Latent { encode: half(&latent.encode)?, decode: half(&latent.decode)? });
         }
         progress(Progress { stage: "Listening", done: 0, total: 1 });
-        model.info.refit = Some(self.record(asked, &graph, &fits)?);
+        let record = self.record(asked, &graph, &fits)?;
+        model.info.description += &format!(", {}", record.summary(model.info.sampling_rate));
+        model.info.refit = Some(record);
         model.forward = graph;
         Ok(model)
     }
@@ -253,7 +257,7 @@ fn layers(
 /// When the model cannot be rewritten.
 pub fn least_samples(model: &Model) -> Result<u64, RefitError> {
     let graph = fold_norms(&model.forward)?;
-    let causal =
-        |(id, node): (usize, &crate::graph::Node)| Comb::of(&node.op).map(|comb| (id, comb.lookahead().min(0)));
-    latency(&graph, &graph.nodes().iter().enumerate().filter_map(causal).collect())
+    let ahead = |op: &Op| Comb::of(op).is_some_and(|comb| comb.lookahead() > 0);
+    let bounds = graph.nodes().iter().enumerate().filter(|(_, node)| ahead(&node.op)).map(|(id, _)| (id, 0)).collect();
+    Clock::new(&graph).latency(&bounds)
 }

@@ -31,10 +31,28 @@ pub(super) fn with_ops(graph: &Graph, ops: &BTreeMap<NodeId, Vec<Op>>) -> Result
     Ok(changed)
 }
 
-/// Latency of `graph` when its layers are cut to `bounds`, in samples.
-pub(super) fn latency(graph: &Graph, bounds: &Bounds) -> Result<u64, RefitError> {
-    let cut = |(&id, &bound): (&NodeId, &i64)| Some((id, Comb::of(&graph.node(id).op)?.held(bound, 0).ops()));
-    Ok(rewrite_graph(&with_ops(graph, &bounds.iter().filter_map(cut).collect())?)?.latency_samples())
+/// Tells the latency of a graph under any bounds, by the time arithmetic of every stream.
+pub(super) struct Clock<'a> {
+    graph: &'a Graph,
+    /// Each cut layer is held once, however often it is asked for.
+    held: BTreeMap<(NodeId, i64), Vec<Op>>,
+}
+
+impl<'a> Clock<'a> {
+    pub(super) fn new(graph: &'a Graph) -> Self {
+        Self { graph, held: BTreeMap::new() }
+    }
+
+    /// Latency when the layers are cut to `bounds`, in samples.
+    pub(super) fn latency(&mut self, bounds: &Bounds) -> Result<u64, RefitError> {
+        let mut cut = BTreeMap::new();
+        for (&id, &bound) in bounds {
+            let op = &self.graph.node(id).op;
+            let held = || Comb::of(op).map_or_else(|| vec![op.clone()], |comb| comb.held(bound, 0).ops());
+            cut.insert(id, self.held.entry((id, bound)).or_insert_with(held).clone());
+        }
+        Ok(rewrite_graph(&with_ops(self.graph, &cut)?)?.latency_samples())
+    }
 }
 
 /// The bounds that reach `asked` samples at the least cost that a greedy choice finds: always the cut that costs least
@@ -43,16 +61,17 @@ pub(super) fn latency(graph: &Graph, bounds: &Bounds) -> Result<u64, RefitError>
 /// # Errors
 /// When all offers together do not reach it.
 pub(super) fn choose(graph: &Graph, offers: &[Offer], asked: u64) -> Result<Bounds, RefitError> {
+    let mut clock = Clock::new(graph);
     let mut taken: BTreeMap<NodeId, &Offer> = BTreeMap::new();
     let bounds = |taken: &BTreeMap<NodeId, &Offer>| taken.iter().map(|(&id, offer)| (id, offer.bound)).collect();
-    while latency(graph, &bounds(&taken))? > asked {
+    while clock.latency(&bounds(&taken))? > asked {
         let better = offers.iter().filter_map(|offer| {
             let (saved, cost) = taken.get(&offer.node).map_or((0, 0.0), |now| (now.saved, now.cost));
             let gain = offer.saved.checked_sub(saved).filter(|&gain| gain > 0)?;
             Some(((offer.cost - cost).max(0.0) / gain as f64, offer))
         });
         let Some((_, offer)) = better.min_by(|a, b| a.0.total_cmp(&b.0)) else {
-            return Err(RefitError::Impossible { asked, least: latency(graph, &bounds(&taken))? });
+            return Err(RefitError::Impossible { asked, least: clock.latency(&bounds(&taken))? });
         };
         taken.insert(offer.node, offer);
     }
@@ -68,7 +87,7 @@ pub(super) fn choose(graph: &Graph, offers: &[Offer], asked: u64) -> Result<Boun
                 Some(less) => fewer.insert(offer.node, less),
                 None => fewer.remove(&offer.node),
             };
-            if latency(graph, &bounds(&fewer))? <= asked {
+            if clock.latency(&bounds(&fewer))? <= asked {
                 taken = fewer;
                 break;
             }

@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::rewrite::rewrite_graph;
 use crate::threads;
 
-use super::budget::{latency, with_ops};
+use super::budget::{Clock, with_ops};
 use super::calibration::{Calibration, Part};
 use super::comb::Comb;
 use super::distance::{Distance, Spectra};
@@ -40,8 +40,8 @@ pub(super) struct Ears {
 
 /// Ridge of a single trial.
 const RIDGES: [f64; 2] = [1e-4, 1e-2];
-/// Seconds' worth of work that one hearing may take, in multiply-adds; fewest samples.
-const MOST_MACS: f64 = 6e9;
+/// Most multiply-adds of one hearing; most samples.
+const MOST_MACS: f64 = 2e10;
 const MOST_SAMPLES: f64 = 2e6;
 
 impl Ears {
@@ -83,7 +83,7 @@ pub(super) fn probe(
 ) -> Result<Vec<Offer>, RefitError> {
     let ears = Ears::new(graph, excerpts(graph, calibration)?, rebuilds)?;
     let exact = ears.exact().map_or(0.0, |d| d.log_spectral);
-    let whole = latency(graph, &BTreeMap::new())?;
+    let whole = Clock::new(graph).latency(&BTreeMap::new())?;
     let mut signals = Signals::new(graph, Arc::new(calibration.pieces.clone()));
     let mut offers = Vec::new();
     let total = graph.nodes().len() as u64;
@@ -92,7 +92,7 @@ pub(super) fn probe(
         let wanted = signals.run(id, &node.op)?;
         let comb = Comb::of(&node.op).filter(|comb| comb.lookahead() > 0);
         for (comb, bound) in comb.iter().flat_map(|comb| bounds(comb).into_iter().map(move |bound| (comb, bound))) {
-            let saved = whole.saturating_sub(latency(graph, &[(id, bound)].into())?);
+            let saved = whole.saturating_sub(Clock::new(graph).latency(&[(id, bound)].into())?);
             let held = comb.held(bound, EXTRA_TAPS);
             let unknowns = held.offsets.len() * held.inputs;
             if saved == 0 || unknowns > MOST_UNKNOWNS {
@@ -132,19 +132,21 @@ fn few(calibration: &Calibration, rows: usize, unknowns: usize) -> Vec<usize> {
     of(false).take(enough.max(3)).chain(of(true).take(enough.div_ceil(3))).collect()
 }
 
-/// What is listened to at every trial: some of each piece that is judged on.
+/// What is listened to at every trial: the middle of each piece, as long as the work allows.
 fn excerpts(graph: &Graph, calibration: &Calibration) -> Result<Vec<Signal>, RefitError> {
     let streamed = rewrite_graph(graph)?;
     let macs: f64 = (0..streamed.nodes().len()).map(|id| streamed.macs_per_sample(id)).sum();
     let hop = streamed.hop_frames() as usize;
-    let judged = || calibration.parts.iter().zip(&calibration.pieces).filter(|(p, _)| matches!(p, Part::Judge { .. }));
-    let samples = (MOST_MACS / macs.max(1.0)).min(MOST_SAMPLES) as usize / judged().count().max(1);
-    let excerpt = |piece: &Signal| {
-        let length = (samples.max(1 << 16) / hop * hop).max(hop).min(piece.frames());
+    let samples = (MOST_MACS / macs.max(1.0)).min(MOST_SAMPLES) as usize;
+    let least = 3 * (calibration.margins.0 + calibration.margins.1) as usize;
+    let count = (samples / least.max(1 << 17)).clamp(1, calibration.pieces.len());
+    let excerpt = |i: usize| {
+        let piece = &calibration.pieces[i * calibration.pieces.len() / count];
+        let length = (samples / count / hop * hop).max(hop).min(piece.frames());
         let start = (piece.frames() - length) / 2 / hop * hop;
         Signal { channels: piece.channels.iter().map(|channel| channel[start..start + length].to_vec()).collect() }
     };
-    Ok(judged().map(|(_, piece)| excerpt(piece)).collect())
+    Ok((0..count).map(excerpt).collect())
 }
 
 /// The outputs of `graph` over each of `inputs`.
