@@ -29,7 +29,8 @@ pub(super) enum Part {
 /// Pieces of calibration audio.
 #[derive(Debug)]
 pub(super) struct Calibration {
-    /// Solved and chosen on, with what each is for.
+    /// Solved and chosen on, with what each is for. The last is silence, which most sounds hold too little of for their
+    /// share of the equations: the refitted model shall be as quiet in it as the original.
     pub(super) pieces: Vec<Signal>,
     pub(super) parts: Vec<Part>,
     /// Reported on, and never seen before that.
@@ -105,13 +106,20 @@ impl Calibration {
                 }
             }
         }
+        own.pieces.push(Signal { channels: vec![vec![0.0; length]; channels] });
+        own.parts.push(Part::Solve { samples: length });
         Ok(own)
+    }
+
+    /// The pieces that are sound.
+    pub(super) fn sounding(&self) -> &[Signal] {
+        &self.pieces[..self.pieces.len() - 1]
     }
 
     /// Samples solved and chosen on, and samples reported on.
     pub(super) fn samples(&self) -> (u64, u64) {
         let count = |pieces: &[Signal]| pieces.iter().map(|piece| piece.frames() as u64).sum();
-        (count(&self.pieces), count(&self.held_out))
+        (count(self.sounding()), count(&self.held_out))
     }
 }
 

@@ -10,7 +10,7 @@ use super::comb::Comb;
 use super::signals::Signal;
 
 /// Sums of products over rows: all that least squares needs. The last column is the constant that a bias multiplies,
-/// where there is one.
+/// where one is solved for.
 #[derive(Clone, Debug)]
 pub(super) struct Moments {
     /// `[unknowns, unknowns]`.
@@ -29,13 +29,13 @@ const BLOCK_ROWS: i64 = 2048;
 impl Moments {
     /// Nothing summed yet, for one group of `comb`.
     pub(super) fn new(comb: &Comb) -> Self {
-        let unknowns = comb.offsets.len() * comb.inputs + usize::from(comb.bias.is_some());
+        let unknowns = comb.offsets.len() * comb.inputs + usize::from(bias_is_free(comb));
         Self {
             gram: Mat::zeros(unknowns, unknowns),
             cross: Mat::zeros(unknowns, comb.width()),
             sums: vec![[0.0; 2]; comb.width()],
             rows: 0,
-            has_bias: comb.bias.is_some(),
+            has_bias: bias_is_free(comb),
         }
     }
 
@@ -118,34 +118,41 @@ impl Moments {
 /// The weights of `group`, as the equations have them.
 pub(super) fn weights_of(comb: &Comb, group: usize) -> Mat<f64> {
     let (rows, width) = (comb.offsets.len() * comb.inputs, comb.width());
-    Mat::from_fn(rows + usize::from(comb.bias.is_some()), width, |row, column| match &comb.bias {
-        Some(bias) if row == rows => bias[group * comb.outputs + column % comb.outputs],
+    Mat::from_fn(rows + usize::from(bias_is_free(comb)), width, |row, column| match &comb.bias {
+        Some(bias) if row == rows => bias[group * comb.outputs + column],
         _ => comb.weights[group][row * width + column],
     })
 }
 
-/// Gives `comb` these weights in `group`; its bias is the mean over phases.
+/// Gives `comb` these weights in `group`.
 pub(super) fn set_weights(comb: &mut Comb, group: usize, weights: &Mat<f64>) {
     let (rows, width) = (comb.offsets.len() * comb.inputs, comb.width());
     for (at, value) in comb.weights[group].iter_mut().enumerate() {
         *value = weights[(at / width, at % width)];
     }
-    if let Some(bias) = &mut comb.bias {
-        for output in 0..comb.outputs {
-            let phases = (0..comb.phases).map(|phase| weights[(rows, phase * comb.outputs + output)]);
-            bias[group * comb.outputs + output] = phases.sum::<f64>() / comb.phases as f64;
-        }
+    if bias_is_free(comb)
+        && let Some(bias) = &mut comb.bias
+    {
+        (0..comb.outputs).for_each(|output| bias[group * comb.outputs + output] = weights[(rows, output)]);
     }
 }
 
+/// Whether a bias is solved for: where several phases share it, it stays, or their means would differ.
+fn bias_is_free(comb: &Comb) -> bool {
+    comb.bias.is_some() && comb.phases == 1
+}
+
+/// What the weights shall give: the original output, without a bias that stays.
 fn wanted(comb: &Comb, group: usize, y: &Signal, rows: Range<i64>) -> Mat<f64> {
     let mut wanted = Mat::zeros((rows.end - rows.start) as usize, comb.width());
     for phase in 0..comb.phases {
         for output in 0..comb.outputs {
             let channel = &y.channels[group * comb.outputs + output];
             let column = wanted.col_as_slice_mut(phase * comb.outputs + output);
+            let kept =
+                comb.bias.as_ref().filter(|_| !bias_is_free(comb)).map_or(0.0, |b| b[group * comb.outputs + output]);
             for (value, row) in column.iter_mut().zip(rows.clone()) {
-                *value = at(channel, row * comb.phases as i64 + phase as i64 - comb.trim);
+                *value = at(channel, row * comb.phases as i64 + phase as i64 - comb.trim) - kept;
             }
         }
     }

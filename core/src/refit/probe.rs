@@ -139,9 +139,10 @@ fn excerpts(graph: &Graph, calibration: &Calibration) -> Result<Vec<Signal>, Ref
     let hop = streamed.hop_frames() as usize;
     let samples = (MOST_MACS / macs.max(1.0)).min(MOST_SAMPLES) as usize;
     let least = 3 * (calibration.margins.0 + calibration.margins.1) as usize;
-    let count = (samples / least.max(1 << 17)).clamp(1, calibration.pieces.len());
+    let sounds = calibration.sounding();
+    let count = (samples / least.max(1 << 17)).clamp(1, sounds.len());
     let excerpt = |i: usize| {
-        let piece = &calibration.pieces[i * calibration.pieces.len() / count];
+        let piece = &sounds[i * sounds.len() / count];
         let length = (samples / count / hop * hop).max(hop).min(piece.frames());
         let start = (piece.frames() - length) / 2 / hop * hop;
         Signal { channels: piece.channels.iter().map(|channel| channel[start..start + length].to_vec()).collect() }
