@@ -15,6 +15,9 @@
 //! `layer_norm` and `softmax`, and the functions from `silu` on; a file with none of these is of version 1, so that older
 //! Runnels read it.
 //!
+//! `info` also holds `levels` and, in a file that was refitted to a shorter latency, `refit`: what was given up, and how
+//! far that is from the trained model. Older Runnels read such a file, and play it, without knowing that.
+//!
 //! Weights are F32; those that `convert --weights f16` rounded are F16, and are the same values again when loaded.
 //!
 //! Any safetensors tool opens it. Loading checks everything once: sizes, types, finite weights, shapes, rates, and that

@@ -15,6 +15,7 @@ pub mod open;
 pub mod plan;
 pub mod prior;
 pub mod random;
+pub mod refit;
 pub mod rewrite;
 pub mod stream;
 pub mod tensor;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::graph::Graph;
+use crate::refit::Record;
 
 /// A trained model and what its file says of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +57,9 @@ pub struct Info {
     /// How loud it is meant to be played.
     #[serde(default, skip_serializing_if = "Levels::are_unknown")]
     pub levels: Levels,
+    /// What was given up for a shorter latency; nothing in an exact conversion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refit: Option<Record>,
 }
 
 /// Levels that a file tells of its model; none is needed to run it.

@@ -7,6 +7,7 @@ mod half;
 mod intern;
 mod simplify;
 
+pub(crate) use self::fold::fold as fold_norms;
 pub use self::half::{HalfReport, half};
 
 use crate::graph::{Graph, GraphError};

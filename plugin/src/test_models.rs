@@ -35,6 +35,7 @@ pub(crate) fn lookahead_stream(ahead: usize, channels: usize, sampling_rate: u32
         sampling_rate,
         latent_names: vec![],
         levels: runnel::Levels::default(),
+        refit: None,
         provenance,
     };
     StreamModel { forward: runnel::rewrite::rewrite_graph(&graph).unwrap(), latent: None, prior: None, info }

@@ -8,6 +8,7 @@ mod onnx;
 mod parameters;
 mod prior;
 mod rave;
+mod refit;
 mod runnel_file;
 mod strategy;
 mod streams;

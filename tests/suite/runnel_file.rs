@@ -238,6 +238,7 @@ fn info(latents: usize) -> Info {
         sampling_rate: 48_000,
         latent_names: (1..=latents).map(|i| format!("latent {i}")).collect(),
         levels: runnel::Levels::default(),
+        refit: None,
         provenance: Provenance { source: "none".into(), sha256: String::new(), converter: "runnel".into() },
     }
 }

@@ -1,5 +1,6 @@
 //! `convert`: a checkpoint → a `.runnel` file.
 
+pub(crate) mod dial;
 mod half;
 
 use std::collections::HashSet;
@@ -9,11 +10,13 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use runnel::Weight;
 use runnel::import::{LatentChoice, Options};
+use runnel::refit::Record;
 use runnel::stream::StreamModel;
+use runnel::{Model, Weight};
 use serde::Serialize;
 
+use self::dial::Latency;
 use self::half::HalfError;
 use crate::model::refused;
 use crate::output::Output;
@@ -37,10 +40,18 @@ computed changes. The latency that is printed is the least that this model allow
 values are rounded, so that the output is no longer that of the trained model: what is lost is measured on a test \
 signal and printed. Arithmetic stays f32.
 
+--latency gives up some of the model's lookahead: layers that read too far ahead are refitted, in closed form, on \
+calibration audio, so that they give what they gave before as nearly as they can. The result is another model, and \
+says so: a fifth of the audio is held out, and the distances on it are printed and kept in the file. --calibrate names \
+a folder of sounds like those that the model will play; its training set is best. Without it, synthesized sounds serve. \
+--curve tries a row of latencies instead of writing a model.
+
 Examples:
   cargo xtask convert runs/drums_a1b2c3             writes runs/drums_a1b2c3.runnel
   cargo xtask convert drums.ts -o models/drums.runnel
-  cargo xtask convert runs/drums_a1b2c3 --latents 8 keep the 8 most important latents")]
+  cargo xtask convert runs/drums_a1b2c3 --latents 8 keep the 8 most important latents
+  cargo xtask convert drums.ts --latency 100ms --calibrate loops -o drums-100ms.runnel
+  cargo xtask convert drums.ts --curve drums-curve.png --calibrate loops")]
 pub(crate) struct Arguments {
     /// The trained model
     checkpoint: PathBuf,
@@ -68,6 +79,15 @@ pub(crate) struct Arguments {
     /// How weights are stored: as they are, or rounded where a layer sees few frames
     #[arg(long, value_enum, default_value = "f32")]
     weights: Weights,
+    /// Refit the model to at most this latency: `100ms`, or a number of samples
+    #[arg(long, value_name = "LATENCY")]
+    latency: Option<Latency>,
+    /// Sounds to refit on: a folder, and those in it
+    #[arg(long, value_name = "AUDIO_DIR")]
+    calibrate: Option<PathBuf>,
+    /// Show what every latency would cost, as a table and a picture [default picture: CHECKPOINT-curve.png]
+    #[arg(long, value_name = "FILE.png", num_args = 0..=1, conflicts_with_all = ["latency", "output", "weights"])]
+    curve: Option<Option<PathBuf>>,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
@@ -91,6 +111,7 @@ struct Report<'a> {
     output: &'a Path,
     output_bytes: usize,
     half: Option<HalfError>,
+    refit: Option<&'a Record>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -100,9 +121,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let cure = "it is converted already, give it to render, inspect or verify";
         bail!("cannot convert {}: it is a .runnel file; {cure}", source.display());
     }
+    if arguments.calibrate.is_some() && arguments.latency.is_none() && arguments.curve.is_none() {
+        bail!(
+            "nothing is calibrated in an exact conversion; say which latency with --latency, or leave --calibrate out"
+        );
+    }
+    let folder = arguments.calibrate.as_deref();
+    if let Some(picture) = &arguments.curve {
+        let picture = match picture {
+            Some(picture) => picture.clone(),
+            None => beside(source, "-curve.png")?,
+        };
+        let trained = read(arguments)?;
+        let refitter = dial::refitter(&trained, folder, None, source)?;
+        return dial::curve(&trained, &refitter, source, &picture, arguments.json);
+    }
     let path = match &arguments.output {
         Some(path) => path.clone(),
-        None => beside(source)?,
+        None => beside(source, ".runnel")?,
     };
     if path.extension().is_none_or(|e| e != "runnel") {
         bail!(
@@ -111,20 +147,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         );
     }
     let mut output = Output::create(&path, &[source])?;
-    let options = Options {
-        latents: match (arguments.latents, arguments.fidelity) {
-            (Some(count), _) => LatentChoice::Count(count.into()),
-            (None, Some(fidelity)) => LatentChoice::Fidelity(fidelity),
-            (None, None) => LatentChoice::Default,
-        },
-        ema: arguments.ema,
-        size: arguments.size,
-        sampling_rate: arguments.rate,
-        time_axis: arguments.time_axis,
-    };
+    let mut trained = read(arguments)?;
     let refused = |e: &dyn std::fmt::Display| refused("convert", source, e);
-    let trained = spin(&format!("Reading {}", source.display()), || runnel::import::open(source, &options))
-        .map_err(|e| refused(&e))?;
+    if let Some(asked) = arguments.latency {
+        let refitter = dial::refitter(&trained, folder, Some(asked), source)?;
+        trained = dial::refit(&refitter, asked, trained.info.sampling_rate, source)?;
+    }
     let model = spin("Rewriting", || runnel::rewrite::rewrite(&trained)).map_err(|e| refused(&e))?;
     let (model, half) = match arguments.weights {
         Weights::F32 => (model, None),
@@ -149,18 +177,46 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         output: &path,
         output_bytes: bytes.len(),
         half,
+        refit: model.info.refit.as_ref(),
     };
     if arguments.json {
         return report::print_json(&report);
+    }
+    if let Some(record) = report.refit {
+        report::print(&dial::layers(record))?;
+        report::print("")?;
     }
     let mut lines = vec![
         ("found", report.found.to_owned()),
         ("model", format!("{} nodes, {} weights", report.nodes, report::scaled(report.weights as f64).trim_end())),
         ("latency", report::latency(report.latency_samples, report.sampling_rate)),
     ];
+    match report.refit {
+        Some(record) => lines.extend(dial::facts(record, report.sampling_rate)),
+        None if arguments.latency.is_some() => lines.push(("", "no less than was asked for: converted exactly".into())),
+        None => {}
+    }
     lines.extend(report.half.iter().flat_map(HalfError::facts));
     lines.push(("wrote", format!("{} ({})", path.display(), report::bytes(report.output_bytes as u64))));
     report::print(&report::facts(&lines))
+}
+
+/// The checkpoint, as the arguments choose it.
+fn read(arguments: &Arguments) -> Result<Model> {
+    let source = &arguments.checkpoint;
+    let options = Options {
+        latents: match (arguments.latents, arguments.fidelity) {
+            (Some(count), _) => LatentChoice::Count(count.into()),
+            (None, Some(fidelity)) => LatentChoice::Fidelity(fidelity),
+            (None, None) => LatentChoice::Default,
+        },
+        ema: arguments.ema,
+        size: arguments.size,
+        sampling_rate: arguments.rate,
+        time_axis: arguments.time_axis,
+    };
+    spin(&format!("Reading {}", source.display()), || runnel::import::open(source, &options))
+        .map_err(|e| refused("convert", source, &e))
 }
 
 /// Number of coefficients, each counted once.
@@ -184,13 +240,13 @@ fn distinct(model: &StreamModel) -> impl Iterator<Item = &Weight> {
         .filter(move |weight| seen.insert(Arc::as_ptr(weight)))
 }
 
-/// The default output: the checkpoint's or folder's own name beside it, with the extension `.runnel`.
-fn beside(source: &Path) -> Result<PathBuf> {
+/// The default output: the checkpoint's or folder's own name beside it, with this ending.
+fn beside(source: &Path, ending: &str) -> Result<PathBuf> {
     let whole = source.canonicalize().map_err(|e| crate::input::explain(&e, source))?;
     let stem = if whole.is_dir() { whole.file_name() } else { whole.file_stem() };
     let mut name =
         stem.with_context(|| format!("{} has no name; name the output with -o", source.display()))?.to_owned();
-    name.push(".runnel");
+    name.push(ending);
     // As the user wrote the path, where that names the place.
     let folder = match source.file_name() {
         Some(_) => source.parent().unwrap_or(Path::new("")).to_owned(),

@@ -148,6 +148,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ("hop", format!("{} {}", stream.hop_samples, report::plural(stream.hop_samples as u64, unit))),
         ("latency", report::latency(stream.latency_samples, rate)),
     ];
+    if let Some(record) = &model.info.refit {
+        facts.extend(crate::convert::dial::facts(record, rate));
+    }
     facts.extend(model.parameters().iter().map(|parameter| ("parameter", settings::describe(parameter))));
     if stream.learning_nodes > 0 {
         let nodes = report::plural(stream.learning_nodes as u64, "node");

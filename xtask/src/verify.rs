@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use runnel::random::Randomness;
+use runnel::refit::Record;
 use serde::Serialize;
 
 use self::check::{Check, Outcome, PARTITIONS};
@@ -55,6 +56,8 @@ struct Report {
     largest_error: f32,
     checks: Vec<Row>,
     first_difference: Option<Place>,
+    /// What was given up for a shorter latency, and how far that is from the trained model.
+    refit: Option<Record>,
 }
 
 #[derive(Serialize)]
@@ -99,10 +102,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             bail!("{} does not stream exactly, although every node does", arguments.file.display())
         }
         None if arguments.json => Ok(()),
-        None => report::print(&format!(
-            "\nverified: the stream equals the trained model within {:.1e}, and all partitions give the same bits",
-            report.largest_error
-        )),
+        None => {
+            let model = if report.refit.is_some() { "refitted" } else { "trained" };
+            report::print(&format!(
+                "\nverified: the stream equals the {model} model within {:.1e}, and all partitions give the same bits",
+                report.largest_error
+            ))?;
+            match &report.refit {
+                Some(record) => report::print(&format!(
+                    "the {model} model is not the trained one:\n{}",
+                    report::facts(&crate::convert::dial::facts(record, opened.streams.info.sampling_rate))
+                )),
+                None => Ok(()),
+            }
+        }
     }
 }
 
@@ -171,6 +184,7 @@ fn verify(opened: &Opened, arguments: &Arguments) -> Result<Report> {
         largest_error: checks.iter().map(|row| row.largest_error).fold(0.0, f32::max),
         checks,
         first_difference,
+        refit: model.info.refit.clone(),
     })
 }
 

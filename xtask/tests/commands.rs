@@ -131,6 +131,7 @@ fn model() -> Model {
             sampling_rate: 44_100,
             latent_names: (0..4).map(|i| format!("band {i}")).collect(),
             levels: runnel::Levels::default(),
+            refit: None,
             provenance: Provenance { source: "test".into(), sha256: String::new(), converter: "test".into() },
         },
     }

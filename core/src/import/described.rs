@@ -73,6 +73,7 @@ pub(super) fn open(name: &str, described: &Described) -> Result<Model, ImportErr
         latent_names: said.latent_names,
         provenance: provenance::of_file(described.weights.as_ref().unwrap_or(&described.description))?,
         levels: Levels::default(),
+        refit: None,
     };
     Ok(Model { forward: said.graph, latent: None, prior: None, info })
 }

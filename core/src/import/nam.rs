@@ -77,6 +77,7 @@ fn model(file: &File, name: &str, provenance: Provenance, options: &Options) -> 
         latent_names: vec![],
         provenance,
         levels: levels(chosen),
+        refit: None,
     };
     Ok(Model { forward: graph, latent: None, prior: None, info })
 }

@@ -143,6 +143,7 @@ fn read(name: &str, source: &str, bytes: &[u8], beside: Beside, options: &Option
         sampling_rate: sampling_rate.unwrap_or(USUAL_RATE),
         latent_names: vec![],
         levels: Levels::default(),
+        refit: None,
         provenance: provenance::of_bytes(source, &[bytes]),
     };
     Ok(Model { forward: build.graph, latent: None, prior: None, info })

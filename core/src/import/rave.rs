@@ -88,6 +88,7 @@ fn model(description: &Description, options: &Options, name: &str, source: &Path
         latent_names: (1..=encode.output().channels).map(|i| format!("latent {i}")).collect(),
         provenance: provenance::of_file(source)?,
         levels: Levels::default(),
+        refit: None,
     };
     Ok(Model { forward, latent: Some(Latent { encode, decode }), prior, info })
 }

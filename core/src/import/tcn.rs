@@ -45,6 +45,7 @@ pub fn open(name: &str, path: &Path) -> Result<Model, ImportError> {
         latent_names: vec![],
         provenance: provenance::of_file(path)?,
         levels: Levels::default(),
+        refit: None,
     };
     Ok(Model { forward: graph, latent: None, prior: None, info })
 }

@@ -14,7 +14,7 @@ use crate::graph::{BatchNorm, Conv1d, Graph, GraphError, Op};
 use crate::tensor::Tensor;
 
 /// The graph with every such batch norm folded.
-pub(super) fn fold(graph: &Graph) -> Result<Graph, GraphError> {
+pub(crate) fn fold(graph: &Graph) -> Result<Graph, GraphError> {
     let readers = readers(graph);
     let mut folded = Graph::new(graph.input().channels);
     let mut ids = vec![0];

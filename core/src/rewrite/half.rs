@@ -116,6 +116,7 @@ mod tests {
             sampling_rate: 48_000,
             latent_names: vec![],
             levels: crate::Levels::default(),
+            refit: None,
             provenance,
         };
         rewrite(&Model { forward: graph, latent: None, prior: None, info }).unwrap()

@@ -85,6 +85,7 @@ mod tests {
                 sampling_rate: 48_000,
                 latent_names: vec![],
                 levels: crate::Levels::default(),
+                refit: None,
                 provenance: Provenance::default(),
             },
         };

@@ -94,6 +94,7 @@ mod tests {
                 sampling_rate: 48_000,
                 latent_names: vec![],
                 levels: Levels::default(),
+                refit: None,
                 provenance: Provenance::default(),
             },
         }

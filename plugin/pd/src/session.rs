@@ -305,6 +305,7 @@ mod tests {
             sampling_rate: 48_000,
             latent_names: vec![],
             levels: runnel::Levels::default(),
+            refit: None,
             provenance,
         };
         Box::new(Stage::new(Plan::new(&stream).unwrap(), info, &stream))

@@ -110,6 +110,7 @@ impl Weights {
                 sampling_rate: SAMPLING_RATE,
                 latent_names: (0..LATENTS).map(|i| format!("latent {i}")).collect(),
                 levels: runnel::Levels::default(),
+                refit: None,
                 provenance: Provenance {
                     source: "train-demo".into(),
                     sha256: String::new(),

@@ -1,0 +1,137 @@
+//! The sounds that a model is refitted on, checked and cut into pieces: some to solve on, some to choose on, a fifth to
+//! report on.
+
+use crate::graph::Graph;
+use crate::rewrite::rewrite_graph;
+use crate::stream::StreamGraph;
+
+use super::RefitError;
+use super::signals::Signal;
+
+/// One sound, at the model's sampling rate.
+#[derive(Clone, Debug)]
+pub struct Clip {
+    /// What messages call it.
+    pub name: String,
+    /// As many as it has, of one length.
+    pub channels: Vec<Vec<f32>>,
+}
+
+/// What a piece is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Its rows are in the equations.
+    Solve { samples: usize },
+    /// Ridges and bounds are chosen by it.
+    Judge { samples: usize },
+}
+
+/// Pieces of calibration audio.
+#[derive(Debug)]
+pub(super) struct Calibration {
+    /// Solved and chosen on, with what each is for. The last is silence, which most sounds hold too little of for their
+    /// share of the equations: the refitted model shall be as quiet in it as the original.
+    pub(super) pieces: Vec<Signal>,
+    pub(super) parts: Vec<Part>,
+    /// Reported on, and never seen before that.
+    pub(super) held_out: Vec<Signal>,
+    /// Samples at either end of a piece that no equation reads.
+    pub(super) margins: (u64, u64),
+}
+
+/// Longest piece, in samples; fewest pieces.
+const PIECE_SAMPLES: usize = 1 << 20;
+const FEWEST_PIECES: usize = 10;
+/// Bytes that the signals of both networks may take at once.
+const MOST_BYTES: f64 = 3e9;
+/// Power below which sound counts as silence: −80 dB of full scale.
+const SILENCE: f64 = 1e-8;
+
+impl Part {
+    /// Length of the piece.
+    pub(super) fn samples(self) -> usize {
+        match self {
+            Self::Solve { samples } | Self::Judge { samples } => samples,
+        }
+    }
+}
+
+impl Calibration {
+    /// `clips`, one after another, for refitting `graph`. No more is used than memory holds.
+    ///
+    /// # Errors
+    /// When they are silent, too short, or hold what is no number.
+    pub(super) fn new(clips: &[Clip], graph: &Graph) -> Result<Self, RefitError> {
+        let stream = rewrite_graph(graph)?;
+        let channels = graph.input().channels;
+        let mut sound = vec![vec![]; channels];
+        for clip in clips {
+            if let Some(at) = clip.channels.iter().find_map(|c| c.iter().position(|v| !v.is_finite())) {
+                return Err(RefitError::NotFinite { clip: clip.name.clone(), sample: at });
+            }
+            for (c, sound) in sound.iter_mut().enumerate() {
+                let count = clip.channels.len().max(1);
+                sound.extend(clip.channels.get(c % count).into_iter().flatten());
+            }
+        }
+        let samples = sound[0].len();
+        let hop = stream.hop_frames() as usize;
+        let margins = stream.edge_samples();
+        let least = FEWEST_PIECES * (3 * (margins.0 + margins.1) as usize / 2 + 4096).next_multiple_of(hop);
+        if samples < least {
+            return Err(RefitError::TooShort { samples, least });
+        }
+        let power = sound.iter().flatten().map(|&v| f64::from(v).powi(2)).sum::<f64>();
+        if power / (samples * channels) as f64 <= SILENCE {
+            return Err(RefitError::Silent { samples });
+        }
+
+        let length = (samples / FEWEST_PIECES).min(PIECE_SAMPLES) / hop * hop;
+        let count = samples / length;
+        let most = (MOST_BYTES / live_bytes_per_sample(&stream) / length as f64) as usize;
+        let used = count.min(most.max(FEWEST_PIECES));
+        let piece = |i: usize| {
+            // Evenly over all there is.
+            let start = i * count / used * length;
+            Signal { channels: sound.iter().map(|channel| channel[start..start + length].to_vec()).collect() }
+        };
+        let mut own = Self { pieces: vec![], parts: vec![], held_out: vec![], margins };
+        for i in 0..used {
+            match i % 5 {
+                4 => own.held_out.push(piece(i)),
+                kind => {
+                    own.pieces.push(piece(i));
+                    let samples = length;
+                    own.parts.push(if kind == 2 { Part::Judge { samples } } else { Part::Solve { samples } });
+                }
+            }
+        }
+        own.pieces.push(Signal { channels: vec![vec![0.0; length]; channels] });
+        own.parts.push(Part::Solve { samples: length });
+        Ok(own)
+    }
+
+    /// The pieces that are sound.
+    pub(super) fn sounding(&self) -> &[Signal] {
+        &self.pieces[..self.pieces.len() - 1]
+    }
+
+    /// Samples solved and chosen on, and samples reported on.
+    pub(super) fn samples(&self) -> (u64, u64) {
+        let count = |pieces: &[Signal]| pieces.iter().map(|piece| piece.frames() as u64).sum();
+        (count(self.sounding()), count(&self.held_out))
+    }
+}
+
+/// Bytes of the signals that wait for a reader at once, at most, in both networks, for each sample.
+fn live_bytes_per_sample(stream: &StreamGraph) -> f64 {
+    let nodes = stream.nodes();
+    let mut last: Vec<usize> = (0..nodes.len()).collect();
+    nodes.iter().enumerate().for_each(|(id, node)| node.inputs.iter().for_each(|&i| last[i] = id));
+    let bytes = |id: usize| {
+        let rate = nodes[id].rate;
+        (8 * nodes[id].channels) as f64 * rate.numerator() as f64 / rate.denominator() as f64
+    };
+    let live = |at: usize| (0..=at).filter(|&id| last[id] >= at).map(bytes).sum::<f64>();
+    (0..nodes.len()).map(live).fold(1.0, f64::max)
+}
