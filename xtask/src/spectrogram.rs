@@ -1,4 +1,4 @@
-//! A picture of input above output: log-frequency spectrograms in decibels, on one scale.
+//! Pictures of sounds: log-frequency spectrograms in decibels, on one scale.
 
 mod colour;
 
@@ -23,31 +23,59 @@ const LOWEST_HZ: f64 = 30.0;
 /// Seconds under the analysis window: long enough to part the partials of a voice, short enough to see its onsets.
 const WINDOW_SECONDS: f64 = 0.06;
 
+/// One sound, and where it is drawn.
+pub(crate) struct Panel<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) clip: &'a Clip,
+    pub(crate) area: Region,
+    /// Whether its time axis has labels.
+    pub(crate) labelled: bool,
+}
+
 /// Draws `input` over `output`, each with its title, as a PNG.
 ///
 /// # Errors
 /// When the system refuses to write.
 pub(crate) fn draw(panels: [(&str, &Clip); 2], sampling_rate: u32, file: &mut File) -> Result<()> {
-    let (columns, rows) = (WIDTH - LEFT - RIGHT, PANEL_HEIGHT);
-    let frames = panels.iter().map(|(_, clip)| clip.frames()).max().unwrap_or(0);
-    let highest_hz = f64::from(sampling_rate) / 2.0;
-    let pictures = panels.map(|(_, clip)| levels(&mono(clip), frames, sampling_rate, columns, rows, highest_hz));
-    let top_db = pictures.iter().flatten().copied().fold(-60.0, f32::max);
-
     let mut canvas = Canvas::new(WIDTH, TOP + 2 * PANEL_HEIGHT + GAP + BOTTOM);
-    for (i, ((title, _), picture)) in panels.iter().zip(&pictures).enumerate() {
-        let area = Region { x: LEFT, y: TOP + i * (PANEL_HEIGHT + GAP), width: columns, height: rows };
-        for row in 0..rows {
-            for column in 0..columns {
-                let level = (picture[column * rows + row] - top_db + RANGE_DB) / RANGE_DB;
+    let area = |i: usize| Region {
+        x: LEFT,
+        y: TOP + i * (PANEL_HEIGHT + GAP),
+        width: WIDTH - LEFT - RIGHT,
+        height: PANEL_HEIGHT,
+    };
+    let panel = |i: usize| Panel { title: panels[i].0, clip: panels[i].1, area: area(i), labelled: i == 1 };
+    draw_panels(&mut canvas, &[panel(0), panel(1)], sampling_rate);
+    draw_legend(&mut canvas, Region { x: WIDTH - RIGHT + 24, y: TOP, width: 16, height: 2 * PANEL_HEIGHT + GAP });
+    canvas.write_png(file)
+}
+
+/// Draws sounds as one scale of colours has them, each over as long as the longest lasts.
+pub(crate) fn draw_panels(canvas: &mut Canvas, panels: &[Panel], sampling_rate: u32) {
+    let frames = panels.iter().map(|panel| panel.clip.frames()).max().unwrap_or(0);
+    let highest_hz = f64::from(sampling_rate) / 2.0;
+    let picture = |panel: &Panel| {
+        let (columns, rows) = (panel.area.width, panel.area.height);
+        levels(&mono(panel.clip), frames, sampling_rate, columns, rows, highest_hz)
+    };
+    let pictures: Vec<_> = panels.iter().map(picture).collect();
+    let top_db = pictures.iter().flatten().copied().fold(-60.0, f32::max);
+    for (panel, picture) in panels.iter().zip(&pictures) {
+        let area = panel.area;
+        for row in 0..area.height {
+            for column in 0..area.width {
+                let level = (picture[column * area.height + row] - top_db + RANGE_DB) / RANGE_DB;
                 canvas.set(area.x + column, area.y + row, colour::of(level));
             }
         }
-        canvas.title(area, title);
-        frequency_axis(&mut canvas, area, highest_hz);
-        time_axis(&mut canvas, area, frames as f64 / f64::from(sampling_rate), i == 1);
+        canvas.title(area, panel.title);
+        frequency_axis(canvas, area, highest_hz);
+        time_axis(canvas, area, frames as f64 / f64::from(sampling_rate), panel.labelled);
     }
-    let legend = Region { x: WIDTH - RIGHT + 24, y: TOP, width: 16, height: 2 * PANEL_HEIGHT + GAP };
+}
+
+/// Draws what the colours mean.
+pub(crate) fn draw_legend(canvas: &mut Canvas, legend: Region) {
     for row in 0..legend.height {
         let level = 1.0 - row as f32 / (legend.height - 1) as f32;
         for x in 0..legend.width {
@@ -59,8 +87,7 @@ pub(crate) fn draw(panels: [(&str, &Clip); 2], sampling_rate: u32, file: &mut Fi
         let y = legend.y + step * (legend.height - 1) / 6;
         canvas.label_right_of(legend.x + legend.width + 6, y, &format!("{}{db:.0}", if step == 0 { "" } else { "-" }));
     }
-    canvas.label_right_of(legend.x + 12, TOP - 20, "dB");
-    canvas.write_png(file)
+    canvas.label_right_of(legend.x + 12, legend.y - 20, "dB");
 }
 
 /// Mean of all channels.

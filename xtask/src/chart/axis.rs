@@ -24,6 +24,11 @@ impl Axis {
         Self { to: positive(end), ..Self::linear(title, end) }
     }
 
+    /// From `from` to exactly `to`.
+    pub(crate) fn between(title: &str, from: f64, to: f64) -> Self {
+        Self { title: title.into(), from, to, logarithmic: false, named: vec![] }
+    }
+
     /// Over all `values`, each as far from its double as any other.
     pub(crate) fn logarithmic(title: &str, values: impl IntoIterator<Item = f64>) -> Self {
         let bounds = (f64::INFINITY, 0.0_f64);
@@ -102,6 +107,10 @@ mod tests {
         let names = |axis: Axis| axis.ticks().into_iter().map(|t| t.1).collect::<Vec<_>>();
         assert_eq!(names(Axis::ending_at("t", 2048.0)), ["0", "500", "1000", "1500", "2000"]);
         assert_eq!(names(Axis::linear("t", 0.7)), ["0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]);
+        assert_eq!(
+            names(Axis::between("dB", -160.0, 0.0)),
+            ["-160", "-140", "-120", "-100", "-80", "-60", "-40", "-20", "0"]
+        );
         assert_eq!(names(Axis::logarithmic("t", [3.0, 40.0])), ["5", "10", "20", "50"]);
         assert_eq!(names(Axis::logarithmic("t", [16.0, 64.0]).naming(&[16.0, 64.0])), ["16", "64"]);
     }
