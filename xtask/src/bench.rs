@@ -1,9 +1,9 @@
 //! `bench`: what a model costs in real time, call by call, beside what else could play it.
 
-mod contender;
+pub(crate) mod contender;
 mod limits;
-mod measure;
-mod nodes;
+pub(crate) mod measure;
+pub(crate) mod nodes;
 mod peer;
 mod picture;
 mod report;

@@ -9,6 +9,7 @@ mod convert;
 mod cpu_clock;
 mod demo;
 mod dist;
+mod evaluate;
 mod input;
 mod inspect;
 mod model;
@@ -44,6 +45,7 @@ Start here:
   cargo xtask render drums.runnel loop.wav  play a file through it
   cargo xtask verify drums.runnel           prove that the stream equals the trained model
   cargo xtask bench drums.runnel            what it costs, call by call
+  cargo xtask evaluate drums.runnel         streaming beside blocks and overlap-add, as a page
   cargo xtask bundle --release              build the VST3 and CLAP plugin
   cargo xtask validate                      try the plugin in hosts
   cargo xtask dist                          zip it for others
@@ -62,6 +64,7 @@ enum Command {
     Verify(verify::Arguments),
     Render(render::Arguments),
     Bench(bench::Arguments),
+    Evaluate(evaluate::Arguments),
     Bundle(bundle::Arguments),
     Dist(dist::Arguments),
     Validate(validate::Arguments),
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Render(arguments) => render::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Evaluate(arguments) => evaluate::run(&arguments),
         Command::Bundle(arguments) => bundle::run(&arguments),
         Command::Dist(arguments) => dist::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),

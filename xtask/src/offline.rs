@@ -60,6 +60,18 @@ impl OfflineMethod {
         self.cut(self.offline.run(&self.embed(input, &frames), randomness), frames)
     }
 
+    /// The output for `input` alone: every layer takes zeros for what lies beyond the ends, as the untouched model does.
+    pub(crate) fn run_alone(&self, input: &[&[f32]], randomness: Randomness) -> Vec<Vec<f32>> {
+        let output = self.offline.run(&Signal::new(input.len(), input.concat()), randomness);
+        let frames = (input[0].len() as i64 * self.step_in).div_euclid(self.step_out);
+        self.cut(output, 0..frames)
+    }
+
+    /// Input frames after which every frame grid repeats.
+    pub(crate) fn hop(&self) -> usize {
+        self.hop
+    }
+
     fn cut(&self, output: Signal, frames: Range<i64>) -> Vec<Vec<f32>> {
         let wanted = (frames.start - output.first) as usize..(frames.end - output.first) as usize;
         (0..output.channels).map(|c| output.row(c)[wanted.clone()].to_vec()).collect()

@@ -2,7 +2,7 @@
 
 mod learn;
 mod paths;
-mod perform;
+pub(crate) mod perform;
 mod play;
 
 use std::path::{Path, PathBuf};

@@ -334,6 +334,84 @@ fn bench_refuses_what_it_cannot_measure() {
 }
 
 #[test]
+fn evaluate_compares_four_ways_and_writes_a_page() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    std::fs::create_dir(bench.path("sounds")).expect("a folder");
+    bench.write_wav("sounds/mono.wav", 1, 44_100, 9_000);
+    bench.write_wav("sounds/stereo.wav", 2, 22_050, 9_000);
+    bench.write("sounds/notes.txt", b"no sound");
+    let line = "evaluate bands.runnel demo --audio sounds --seconds 0.2 --windows 1024,1030 -o page";
+    let json = bench.succeeds(&format!("{line} --note bands=Four_bands. --json"));
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    for (model, name) in json["models"].as_array().expect("models").iter().zip(["bands", "demo"]) {
+        assert_eq!(model["name"], name);
+        let ways = model["ways"].as_array().expect("ways");
+        assert_eq!(model["sounds"].as_array().expect("sounds").len(), 2 * ways.len());
+        for way in ways {
+            let number = |what: &str| way[what].as_f64().unwrap_or_else(|| panic!("{what} in {way}"));
+            let exact =
+                ["offline", "our stream"].iter().any(|exact| way["way"].as_str().expect("a name").starts_with(exact));
+            assert!(number("joins") > 0.0, "{way}");
+            match exact {
+                true => assert!(number("distance_worst") < 1e-4 && number("clicks") == 0.0, "{way}"),
+                false => assert!(number("largest_difference") > 1e-5, "{way}"),
+            }
+            assert!(way["way"] == "offline" || number("cpu_per_second") > 0.0, "{way}");
+        }
+        for kind in ["sound", "error", "speed"] {
+            let picture = std::fs::read(bench.path(&format!("page/{name}-{kind}.png"))).expect("a picture");
+            assert!(picture.starts_with(b"\x89PNG"));
+        }
+    }
+    assert_eq!(json["models"][0]["ways"].as_array().expect("ways").len(), 7);
+    let page = std::fs::read_to_string(bench.path("page/README.md")).expect("a page");
+    for word in ["### demo", "overlap-add 1024", "cut blocks 1032", "(bands-error.png)", "Four_bands.", "2 sounds"] {
+        assert!(page.contains(word), "{word}: {page}");
+    }
+    assert!(bench.path("page/evaluation.json").is_file());
+    let table = bench.succeeds(&line.replace(" demo ", " "));
+    assert!(table.contains("our stream, 1024 later") && table.contains("page: page/README.md"), "{table}");
+}
+
+#[test]
+fn evaluate_refuses_what_it_cannot_compare() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    std::fs::create_dir(bench.path("sounds")).expect("a folder");
+    let line = |rest: &str| format!("evaluate bands.runnel -o page --windows 1024 {rest}");
+    bench.refuses(&line("--audio absent"), &["absent", "does not exist"]);
+    bench.refuses(&line("--audio bands.runnel"), &["bands.runnel", "it is no folder"]);
+    bench.refuses(&line("--audio sounds"), &["sounds holds no sound", "clips.py"]);
+    bench.write("sounds/text.txt", b"no sound");
+    bench.refuses(&line("--audio sounds"), &["sounds holds no sound"]);
+    bench.write_wav("sounds/a.wav", 1, 44_100, 1000);
+    bench.refuses(&line("--audio sounds"), &["a is too short", "1 000 samples", "--windows"]);
+    bench.write_wav("sounds/a.wav", 1, 44_100, 9_000);
+    bench.refuses(&line("--audio sounds --note other=x"), &["--note is for other", "bands"]);
+    bench.refuses(&line("--audio sounds bands.runnel"), &["two models are called bands"]);
+    bench.refuses("evaluate bands.runnel --audio sounds --windows 1024 -o bands.runnel", &["it is a file", "-o"]);
+    bench.refuses("evaluate absent.runnel --audio sounds", &["absent.runnel", "does not exist"]);
+    bench.write("broken.runnel", b"no model");
+    bench.refuses("evaluate broken.runnel --audio sounds", &["broken.runnel"]);
+    let mut half = model();
+    half.forward = half.latent.take().expect("latents").decode;
+    runnel::format::save(&runnel::rewrite::rewrite(&half).expect("a stream"), &bench.path("half.runnel"))
+        .expect("a file");
+    bench.refuses("evaluate half.runnel --audio sounds", &["cannot evaluate half", "encoder and decoder"]);
+    bench.write("sounds/b.wav", b"RIFF");
+    bench.refuses(&line("--audio sounds"), &["b.wav"]);
+    bench.write("sounds/b.wav", b"");
+    bench.refuses(&line("--audio sounds"), &["b.wav", "0 bytes"]);
+    bench.write_wav("nan.wav", 1, 44_100, 9_000);
+    let mut bytes = std::fs::read(bench.path("nan.wav")).expect("bytes");
+    let last = bytes.len() - 4;
+    bytes[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    bench.write("sounds/b.wav", &bytes);
+    bench.refuses(&line("--audio sounds"), &["b.wav", "frame 8999", "NaN"]);
+}
+
+#[test]
 fn inspect_draws_the_load() {
     let bench = Bench::new();
     bench.write_model("bands.runnel");

@@ -10,13 +10,13 @@ use super::peer::Peer;
 use crate::cpu_clock::thread_cpu_time;
 
 /// One engine of either side.
-pub(super) enum Contender {
+pub(crate) enum Contender {
     Ours(Box<Ours>),
     Peer(Box<Peer>),
 }
 
 /// Our engine, called with one block after another of a signal that repeats.
-pub(super) struct Ours {
+pub(crate) struct Ours {
     engine: Engine,
     input: Arc<Vec<Vec<f32>>>,
     output: Vec<Vec<f32>>,
@@ -47,7 +47,7 @@ impl Contender {
 }
 
 impl Ours {
-    pub(super) fn new(plan: Arc<Plan>, input: Arc<Vec<Vec<f32>>>, block_samples: usize) -> Self {
+    pub(crate) fn new(plan: Arc<Plan>, input: Arc<Vec<Vec<f32>>>, block_samples: usize) -> Self {
         let channels = plan.output_channels();
         let engine = Engine::new(plan, Randomness::Seeded(1));
         // A rate other than the input's makes at most one frame more than its share.

@@ -7,19 +7,19 @@ use super::contender::{Call, Contender};
 use crate::progress::Progress;
 
 /// A contender, and how many of its calls make a turn.
-pub(super) struct Entry {
-    pub(super) contender: Contender,
-    pub(super) block_samples: usize,
+pub(crate) struct Entry {
+    pub(crate) contender: Contender,
+    pub(crate) block_samples: usize,
     /// Calls after which its work repeats, where that is soon.
-    pub(super) period_calls: Option<usize>,
+    pub(crate) period_calls: Option<usize>,
 }
 
 /// What one contender costs.
 #[derive(Clone, Serialize)]
-pub(super) struct Cost {
+pub(crate) struct Cost {
     pub(super) calls: usize,
     /// CPU seconds per second of audio: the median turn.
-    pub(super) real_time_factor: f64,
+    pub(crate) real_time_factor: f64,
     pub(super) real_time_factor_wall: f64,
     pub(super) call_median_us: f64,
     pub(super) call_p99_us: f64,
@@ -37,7 +37,7 @@ const TURN_SAMPLES: usize = 65536;
 const MOST_PERIOD_SAMPLES: usize = 1 << 16;
 
 /// Calls after which work that repeats every `period_samples` repeats for calls of `block_samples`, where that is soon.
-pub(super) fn period_calls(block_samples: usize, period_samples: f64) -> Option<usize> {
+pub(crate) fn period_calls(block_samples: usize, period_samples: f64) -> Option<usize> {
     if period_samples.fract() != 0.0 {
         return None;
     }
@@ -46,7 +46,7 @@ pub(super) fn period_calls(block_samples: usize, period_samples: f64) -> Option<
 }
 
 /// Lets all entries play `seconds` of audio, in turns.
-pub(super) fn measure(entries: &mut [Entry], seconds: f64, sampling_rate: u32, what: &str) -> Result<Vec<Cost>> {
+pub(crate) fn measure(entries: &mut [Entry], seconds: f64, sampling_rate: u32, what: &str) -> Result<Vec<Cost>> {
     let samples = seconds * f64::from(sampling_rate);
     let turns = (samples / TURN_SAMPLES as f64).ceil().max(1.0) as usize;
     let mut progress = Progress::new(what, (turns + 1) * entries.len());
@@ -101,7 +101,7 @@ impl Cost {
 }
 
 /// The smallest value that at least `part` of all values do not exceed.
-pub(super) fn quantile(mut values: Vec<f64>, part: f64) -> f64 {
+pub(crate) fn quantile(mut values: Vec<f64>, part: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let rank = (part * values.len() as f64).ceil() as usize;
     values.get(rank.max(1) - 1).copied().unwrap_or(0.0)

@@ -112,7 +112,7 @@ pub(super) fn firings_per_second(
 }
 
 /// Samples after which the plan's work repeats.
-pub(super) fn period_samples(plan: &Plan) -> f64 {
+pub(crate) fn period_samples(plan: &Plan) -> f64 {
     plan.forecast().costs_us.len() as f64 * plan.forecast().tick_samples
 }
 

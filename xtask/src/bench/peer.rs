@@ -22,7 +22,7 @@ pub(super) enum PeerKind {
 }
 
 /// A running peer. It reads `LEAD_IN CALLS` and answers with the CPU and wall nanoseconds of each call that counts.
-pub(super) struct Peer {
+pub(crate) struct Peer {
     kind: PeerKind,
     child: Child,
     orders: ChildStdin,

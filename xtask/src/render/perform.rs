@@ -113,7 +113,7 @@ pub(super) fn perform(performance: &Performance, clip: &Clip, what: &str) -> Res
 }
 
 /// The clip at the model's rate, in groups of as many channels as the model reads.
-pub(super) fn planes_of(
+pub(crate) fn planes_of(
     clip: &Clip,
     model: &StreamGraph,
     method: Method,
