@@ -119,7 +119,7 @@ offline's RMS, over all sounds. A sample is compared with the sample of the same
 counted at every place where the shortest blocks and windows have a join, too. With the bend at a sample being the second \
 difference |x[n−1] − 2·x[n] + x[n+1]|, a join clicks where the sharper of the two bends across it is above each of: 8 \
 times the median bend of offline within 256 samples, twice the sharpest bend of offline within 8 samples, and −80 dB of \
-full scale.
+full scale. A model with random weights plays noise, in which no join stands out, however wrong it is: there the distance tells.
 
 **latency** is how long a sound waits until what the model makes of it is heard, computing being instant. Overlap-add with a \
 window shorter than the model's look-ahead has less latency than our stream, for it does not look as far ahead: that is \
