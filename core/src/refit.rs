@@ -35,6 +35,7 @@ use calibration::Calibration;
 use comb::Comb;
 use fit::{Fit, RIDGES, fit};
 use probe::{Ears, Offer, probe};
+use record::rounded;
 use walk::Signals;
 
 use crate::graph::{Graph, GraphError, NodeId, Op};
@@ -200,8 +201,8 @@ impl Refitter {
             lookahead_frames: Comb::of(&self.graph.node(id).op).map_or(0, |comb| comb.lookahead()),
             kept_frames: fit.comb.lookahead(),
             ridge: fit.ridge,
-            error: fit.error,
-            held_error: fit.held_error,
+            error: rounded(fit.error),
+            held_error: rounded(fit.held_error),
             rows: fit.rows,
         });
         Ok(Record {
@@ -211,9 +212,9 @@ impl Refitter {
             calibrated_on: self.calibrated_on.clone(),
             calibration_samples,
             held_out_samples,
-            to_original,
-            to_input,
-            exact_to_input: ears.exact(),
+            to_original: to_original.rounded(),
+            to_input: to_input.map(Distance::rounded),
+            exact_to_input: ears.exact().map(Distance::rounded),
             layers: layers.collect(),
         })
     }

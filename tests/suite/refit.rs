@@ -20,7 +20,7 @@ fn model(forward: &Graph) -> Model {
         description: String::new(),
         sampling_rate: 44_100,
         latent_names: vec![],
-        provenance: Provenance { source: String::new(), sha256: String::new(), converter: String::new() },
+        provenance: Provenance::default(),
         levels: runnel::Levels::default(),
         refit: None,
     };

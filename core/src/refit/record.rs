@@ -48,6 +48,18 @@ pub struct LayerRecord {
     pub rows: u64,
 }
 
+/// Six decimals, which a file gives back as they are.
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
+impl Distance {
+    /// The same in six decimals.
+    pub(super) fn rounded(self) -> Self {
+        Self { waveform_db: self.waveform_db.map(rounded), log_spectral: rounded(self.log_spectral) }
+    }
+}
+
 impl Record {
     /// In a few words, such as `refitted from 602 to 98 ms`.
     pub fn summary(&self, sampling_rate: u32) -> String {
