@@ -41,12 +41,6 @@ impl Walk {
         positions
     }
 
-    /// Whether the next `positions` are a step from each other, with no end of a ring between them.
-    #[inline(always)]
-    pub(crate) fn is_straight(&self, positions: usize) -> bool {
-        self.step == 0 || self.at + (positions - 1) * self.step < self.length
-    }
-
     /// The next position.
     #[inline(always)]
     pub(crate) fn at(&self) -> usize {

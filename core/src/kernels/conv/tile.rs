@@ -70,7 +70,7 @@ impl<L: Line, const P: usize> Work for Tiles<'_, L, P> {
         while strip.frames > 0 {
             let frames = frames_together::<S, P>(strip.frames);
             // Which arms there are is known when this is compiled for the set and the number of panels.
-            match if strip.lies_straight(frames) { frames } else { 1 } {
+            match frames {
                 8 if 8 * P <= S::ACCUMULATORS => strip.tile::<S, 8, P>(s),
                 6 if 6 * P <= S::ACCUMULATORS => strip.tile::<S, 6, P>(s),
                 4 if 4 * P <= S::ACCUMULATORS => strip.tile::<S, 4, P>(s),
@@ -97,31 +97,21 @@ fn frames_together<S: Simd, const P: usize>(left: usize) -> usize {
 }
 
 impl<L: Line> Strip<'_, L> {
-    /// Whether nothing of the next `frames` frames lies at a ring's other end.
-    #[inline(always)]
-    fn lies_straight(&self, frames: usize) -> bool {
-        let begin = if let Begin::Sums(_, walk) = &self.begin { walk.is_straight(frames) } else { true };
-        let addend = self.finish.addend.is_none_or(|(_, walk)| walk.is_straight(frames));
-        begin && addend && self.places.is_straight(frames)
-    }
-
-    /// The next `T` frames, which lie straight.
+    /// The next `T` frames.
     #[inline(always)]
     fn tile<S: Simd, const T: usize, const P: usize>(&mut self, s: S) {
         let (last_lanes, output) = (self.last_lanes, self.output);
+        let places: [usize; T] = self.places.next(output);
         // Loops rather than closures over vectors: a closure that is not inlined is not compiled for the set.
         let mut sums = [[s.splat(0.0); P]; T];
         match &mut self.begin {
-            Begin::There => load(s, &mut sums, self.own, self.places, output, last_lanes),
+            Begin::There => load(s, &mut sums, self.own, places, last_lanes),
             Begin::Bias(bias) => {
                 let mut row = [[s.splat(0.0); P]; 1];
-                load(s, &mut row, bias, Walk::STILL, 0, last_lanes);
+                load(s, &mut row, bias, [0], last_lanes);
                 sums = [row[0]; T];
             }
-            Begin::Sums(values, walk) => {
-                load(s, &mut sums, values, *walk, output, last_lanes);
-                walk.skip(T);
-            }
+            Begin::Sums(values, walk) => load(s, &mut sums, values, walk.next(output), last_lanes),
         }
         self.add_blocks(s, &mut sums);
         if let Some(slope) = self.finish.slope {
@@ -133,19 +123,17 @@ impl<L: Line> Strip<'_, L> {
             let mut addends = [[s.splat(0.0); P]; T];
             if let Some(column) = self.finish.column {
                 let mut weights = [[s.splat(0.0); P]; 1];
-                load(s, &mut weights, column, Walk::STILL, 0, last_lanes);
-                let rows = &values[walk.at()..][..(T - 1) * walk.step() + 1];
+                load(s, &mut weights, column, [0], last_lanes);
+                let rows: [usize; T] = walk.next(0);
                 for t in 0..T {
-                    // SAFETY: `rows` has `(T − 1) · step + 1` values, and `t < T`.
-                    let x = s.splat(unsafe { *rows.get_unchecked(t * walk.step()) });
+                    let x = s.splat(values[rows[t]]);
                     for p in 0..P {
                         addends[t][p] = s.mul_add(x, weights[0][p], s.splat(0.0));
                     }
                 }
             } else {
-                load(s, &mut addends, values, *walk, output, last_lanes);
+                load(s, &mut addends, values, walk.next(output), last_lanes);
             }
-            walk.skip(T);
             for (sum, addend) in sums.as_flattened_mut().iter_mut().zip(addends.as_flattened()) {
                 *sum = s.add(*sum, *addend);
             }
@@ -155,26 +143,17 @@ impl<L: Line> Strip<'_, L> {
                 *sum = math::leaky_relu(s, *sum, slope);
             }
         }
-        self.store(s, &sums);
-        self.places.skip(T);
-        self.rows.skip(T);
-        self.frames -= T;
-    }
-
-    /// Stores a tile where its frames lie.
-    #[inline(always)]
-    fn store<S: Simd, const T: usize, const P: usize>(&mut self, s: S, sums: &[[S::F; P]; T]) {
-        let step = self.places.step();
-        let values = (T - 1) * step + (P - 1) * LANES + self.last_lanes;
-        let own = &mut self.own[self.places.at() + self.output..][..values];
+        let own = &mut self.own[..end::<T, P>(places, last_lanes)];
         for t in 0..T {
             for p in 0..P {
-                let lanes = if p + 1 == P { self.last_lanes } else { LANES };
-                let at = t * step + p * LANES;
-                // SAFETY: `own` has `(T − 1) · step + (P − 1) · 16 + last_lanes` values, `t < T`, and `p < P`.
+                let lanes = if p + 1 == P { last_lanes } else { LANES };
+                let at = places[t] + p * LANES;
+                // SAFETY: `own` ends where the farthest place's panels do.
                 s.store_part(sums[t][p], unsafe { own.get_unchecked_mut(at..at + lanes) });
             }
         }
+        self.rows.skip(T);
+        self.frames -= T;
     }
 
     /// Adds the products, block by block.
@@ -223,23 +202,31 @@ impl<L: Line> Strip<'_, L> {
     }
 }
 
-/// Loads a tile whose rows `walk` leads to, from value `output` of each on.
+/// Where the farthest of rows that start at `places` ends.
+#[inline(always)]
+fn end<const T: usize, const P: usize>(places: [usize; T], last_lanes: usize) -> usize {
+    let mut farthest = 0;
+    for place in places {
+        farthest = farthest.max(place);
+    }
+    farthest + (P - 1) * LANES + last_lanes
+}
+
+/// Loads a tile whose rows start at `places`.
 #[inline(always)]
 fn load<S: Simd, const T: usize, const P: usize>(
     s: S,
     tile: &mut [[S::F; P]; T],
     values: &[f32],
-    walk: Walk,
-    output: usize,
+    places: [usize; T],
     last_lanes: usize,
 ) {
-    let step = walk.step();
-    let values = &values[walk.at() + output..][..(T - 1) * step + (P - 1) * LANES + last_lanes];
+    let values = &values[..end::<T, P>(places, last_lanes)];
     for t in 0..T {
         for p in 0..P {
             let lanes = if p + 1 == P { last_lanes } else { LANES };
-            let at = t * step + p * LANES;
-            // SAFETY: `values` has `(T − 1) · step + (P − 1) · 16 + last_lanes` values, `t < T`, and `p < P`.
+            let at = places[t] + p * LANES;
+            // SAFETY: `values` ends where the farthest place's panels do.
             tile[t][p] = s.load_part(unsafe { values.get_unchecked(at..at + lanes) });
         }
     }
