@@ -140,7 +140,11 @@ impl Loader {
             }
             Wisher::Person => {
                 let path = model_file::typed(&reference.path, &self.folders);
-                let path = if path.is_dir() { library::first_model(&[path.clone()]).unwrap_or(path) } else { path };
+                let path = if path.is_dir() {
+                    library::first_model(std::slice::from_ref(&path)).unwrap_or(path)
+                } else {
+                    path
+                };
                 Ok(std::path::absolute(&path).unwrap_or(path))
             }
             Wisher::State => match reference.find(&self.folders, &self.library.recent_folders()) {
