@@ -53,6 +53,12 @@ impl Walk {
         self.step
     }
 
+    /// Whether the next `positions` lie at an even distance: none of them at the ring's other end.
+    #[inline(always)]
+    pub(crate) fn is_straight(&self, positions: usize) -> bool {
+        self.at + (positions - 1) * self.step < self.length
+    }
+
     /// Walks on by so many positions.
     #[inline(always)]
     pub(crate) fn skip(&mut self, positions: usize) {
