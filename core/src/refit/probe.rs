@@ -42,7 +42,7 @@ pub(super) struct Ears {
 const RIDGES: [f64; 2] = [1e-4, 1e-2];
 /// Most multiply-adds of one hearing; most samples.
 const MOST_MACS: f64 = 2e10;
-const MOST_SAMPLES: f64 = 2e6;
+pub(super) const MOST_SAMPLES: f64 = 2e6;
 
 impl Ears {
     /// For `graph`, over `inputs`; `rebuilds` where it is an autoencoder.
