@@ -2,6 +2,7 @@
 
 mod browser;
 mod controls;
+mod dial;
 mod drops;
 mod footer;
 mod fourier;
@@ -130,11 +131,12 @@ impl EditorApp {
         let said = self.models.said().or(self.presets.said()).is_some();
         let told = said || status.phase != Phase::Settled || status.note.is_some();
         let notice = if told { 24.0 } else { -theme::GAP };
-        let learning = learning::height(&self.params);
-        let [header, notice, learning, middle, panel, footer] =
-            theme::rows(window.shrink(theme::GAP), [76.0, notice, learning, 0.0, panel::HEIGHT, 20.0]);
+        let (dial, learning) = (dial::height(&status), learning::height(&self.params));
+        let [header, notice, dial, learning, middle, panel, footer] =
+            theme::rows(window.shrink(theme::GAP), [76.0, notice, dial, learning, 0.0, panel::HEIGHT, 20.0]);
         self.header(ui, header, &status, hand);
         self.notice(ui, notice, &status);
+        dial::show(ui, dial, &status, &self.params, &self.loader);
         learning::show(ui, learning, &self.params, hand);
         self.middle(ui, middle, &status, hand, rate);
         panel::show(ui, panel, &self.params, hand);
