@@ -56,6 +56,18 @@ impl Sounds {
         if files.is_empty() { Self::Synthesized { empty: Some(folder) } } else { Self::Folder { folder, files } }
     }
 
+    /// As it is shown, without folders.
+    pub fn in_short(&self) -> String {
+        let name = |folder: &PathBuf| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match self {
+            Self::Synthesized { empty: None } => self.to_string(),
+            Self::Synthesized { empty: Some(folder) } => {
+                format!("synthesized sounds: no .wav in “{}”", name(folder))
+            }
+            Self::Folder { folder, files } => format!("{} {} of “{}”", files.len(), plural(files.len()), name(folder)),
+        }
+    }
+
     /// Tells them from others: what is synthesized is always the same, files are told by name, size and time.
     pub fn identity(&self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
@@ -104,11 +116,14 @@ impl fmt::Display for Sounds {
                 write!(f, "synthesized sounds: there is no .wav in {}", folder.display())
             }
             Self::Folder { folder, files } => {
-                let plural = if files.len() == 1 { "" } else { "s" };
-                write!(f, "{} file{plural} of {}", files.len(), folder.display())
+                write!(f, "{} {} of {}", files.len(), plural(files.len()), folder.display())
             }
         }
     }
+}
+
+fn plural(files: usize) -> &'static str {
+    if files == 1 { "file" } else { "files" }
 }
 
 fn list(folder: &Path, depth: usize, entries_left: &mut usize, files: &mut Vec<(PathBuf, [u64; 2])>) {

@@ -92,6 +92,8 @@ pub(super) fn probe(
         let wanted = signals.run(id, &node.op)?;
         let comb = Comb::of(&node.op).filter(|comb| comb.lookahead() > 0);
         for (comb, bound) in comb.iter().flat_map(|comb| bounds(comb).into_iter().map(move |bound| (comb, bound))) {
+            // Between two trials, so that whoever wants to end this need not wait for a whole layer.
+            progress(Progress { stage: "Trying cuts", done: id as u64, total });
             let saved = whole.saturating_sub(Clock::new(graph).latency(&[(id, bound)].into())?);
             let held = comb.held(bound, EXTRA_TAPS);
             let unknowns = held.offsets.len() * held.inputs;

@@ -1,7 +1,7 @@
 //! The row of a model whose latency can be cut, or was: the choice, how far a refit has come, and what it cost.
 
 use egui::{Button, Label, Rect, RichText, Role, Sense, Ui, WidgetInfo, vec2};
-use runnel::refit::Record;
+use runnel::refit::Distance;
 
 use super::controls::{Cell, one_of};
 use super::{theme, within};
@@ -39,17 +39,22 @@ pub(super) fn show(ui: &mut Ui, rect: Rect, status: &Status, params: &RunnelPara
             }
         }
         match &status.refit {
-            Refit::Idle => told(ui, &idle(facts), theme::DIM),
-            refit @ Refit::Working { done, total, .. } => {
-                let share = *done as f32 / (*total).max(1) as f32;
-                bar(ui, share, &refit.to_string());
+            Refit::Idle => {
+                let (short, whole) = idle(facts);
+                told(ui, &short, &whole, theme::DIM);
+            }
+            refit @ Refit::Working { stage, done, total, most_bytes, .. } => {
+                let whole = refit.to_string();
+                bar(ui, *done as f32 / (*total).max(1) as f32, &whole);
                 let help = "The refit ends, and what plays now stays";
                 if ui.add(Button::new("Cancel")).on_hover_text(help).clicked() {
                     turn(played(facts));
                 }
-                told(ui, &refit.to_string(), theme::TEXT);
+                let share = if *total > 0 { format!(" {} %", 100 * done / total) } else { " …".into() };
+                let memory = most_bytes.map(|bytes| format!(" · at most {:.1} GB of memory", bytes as f64 / 1e9));
+                told(ui, &format!("{stage}{share}{}", memory.unwrap_or_default()), &whole, theme::TEXT);
             }
-            refit @ Refit::Refused { .. } => told(ui, &refit.to_string(), theme::ALARM),
+            refit @ Refit::Refused { reason, .. } => told(ui, reason, &refit.to_string(), theme::ALARM),
         }
     });
 }
@@ -91,28 +96,35 @@ fn bar(ui: &mut Ui, share: f32, text: &str) {
     ui.painter().rect_filled(filled, 4.0, theme::ACCENT);
 }
 
-fn told(ui: &mut Ui, text: &str, colour: egui::Color32) {
-    ui.add(Label::new(RichText::new(text).color(colour)).truncate()).on_hover_text(text);
+/// A line that fits, and what it stands for.
+fn told(ui: &mut Ui, short: &str, whole: &str, colour: egui::Color32) {
+    let response = ui.add(Label::new(RichText::new(short).color(colour)).truncate());
+    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, whole));
+    response.on_hover_text(whole);
 }
 
 /// What plays, or what a choice would do.
-fn idle(facts: &Facts) -> String {
-    match &facts.refit {
-        Some(record) => refitted(record, facts),
-        None => {
-            format!("{}, as trained; a shorter one is calibrated on {}", ms(facts.exact_samples, facts), facts.sounds)
-        }
-    }
-}
-
-/// What was refitted, and what it cost.
-fn refitted(record: &Record, facts: &Facts) -> String {
-    let was = format!("{}, refitted from {}", ms(record.reached_samples, facts), ms(record.exact_samples, facts));
-    let away = format!("{:.3} from the trained model", record.to_original.log_spectral);
-    let rebuilt = record.to_input.zip(record.exact_to_input).map(|(refitted, exact)| {
-        format!(", {:.3} × its distance from the input", refitted.log_spectral / exact.log_spectral.max(1e-9))
-    });
-    format!("{was}: {away}{}; calibrated on {}", rebuilt.unwrap_or_default(), record.calibrated_on)
+fn idle(facts: &Facts) -> (String, String) {
+    let Some(record) = &facts.refit else {
+        let exact = ms(facts.exact_samples, facts);
+        let short = format!("{exact} as trained · less is calibrated on {}", facts.sounds.in_short());
+        return (short, format!("{exact} as trained. A shorter latency is calibrated on {}", facts.sounds));
+    };
+    let times = |refitted: Distance, exact: Distance| refitted.log_spectral / exact.log_spectral.max(1e-9);
+    let rebuilt = record.to_input.zip(record.exact_to_input).map(|(refitted, exact)| times(refitted, exact));
+    let (now, exact) = (ms(record.reached_samples, facts), ms(record.exact_samples, facts));
+    let away = format!("{:.3}", record.to_original.log_spectral);
+    let short = rebuilt.map(|times| format!(", {times:.3} × as far from the input")).unwrap_or_default();
+    let whole = rebuilt.map(|times| format!(", and {times:.3} times as far from its input as that one"));
+    (
+        format!("{now}, refitted from {exact} · {away} from the trained model{short}"),
+        format!(
+            "{now}, refitted from {exact}. On sounds that were held out it is {away} (log-spectral) from the trained \
+             model{}. Calibrated on {}",
+            whole.unwrap_or_default(),
+            record.calibrated_on
+        ),
+    )
 }
 
 fn ms(samples: u64, facts: &Facts) -> String {
