@@ -3,6 +3,7 @@
 use crate::graph::{Graph, Op};
 use crate::model::Model;
 use crate::rewrite::{fold_norms, rewrite_graph};
+use crate::stream::StreamGraph;
 
 use super::budget::{Bounds, Clock};
 use super::calibration::{Cut, least_samples, live_bytes_per_sample};
@@ -12,7 +13,7 @@ use super::probe::MOST_SAMPLES;
 use super::{EXTRA_TAPS, RefitError};
 
 /// What a refit of one model needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Bill {
     /// Latency of the model as it is, in samples.
     pub exact_samples: u64,
@@ -20,8 +21,9 @@ pub struct Bill {
     pub least_latency_samples: u64,
     /// Fewest samples of calibration audio that will do.
     pub least_audio_samples: usize,
-    /// Bytes that it takes at most, beside the model itself, on the audio that it was asked for.
-    pub most_bytes: u64,
+    stream: StreamGraph,
+    /// Bytes of weights, and of the equations of the largest layer.
+    fixed_bytes: f64,
 }
 
 /// Equations held at once: those of four threads, their sum, and a copy with its factors.
@@ -30,20 +32,13 @@ const EQUATIONS: f64 = 7.0;
 const SPECTRUM_BYTES: f64 = 32.0;
 
 impl Bill {
-    /// Of a refit of `model` on `samples` samples.
+    /// Of a refit of `model`.
     ///
     /// # Errors
     /// When the model cannot be rewritten.
-    pub fn of(model: &Model, samples: usize) -> Result<Self, RefitError> {
+    pub fn of(model: &Model) -> Result<Self, RefitError> {
         let graph = fold_norms(&model.forward)?;
         let stream = rewrite_graph(&graph)?;
-        let channels = graph.input().channels.max(graph.output().channels) as f64;
-        let Cut { length, used, .. } = Cut::of(samples.max(1), &stream);
-        let heard = (length * (used + 1)) as f64;
-        let signals = heard * live_bytes_per_sample(&stream);
-        // The clips, the same in a row, in pieces; and the spectra of three sounds, over what is listened to.
-        let listened = (heard / 5.0 + length as f64).max(MOST_SAMPLES.min(heard));
-        let sounds = 3.0 * 4.0 * channels * samples as f64 + 3.0 * SPECTRUM_BYTES * channels * listened;
         let layers = graph.nodes().iter().map(|node| equations_bytes(&node.op)).fold(0.0, f64::max);
         // Refitted layers in f64, and graphs in f32.
         let weights = 32.0 * stream.weights().map(|weight| weight.len() as f64).sum::<f64>();
@@ -51,8 +46,21 @@ impl Bill {
             exact_samples: stream.latency_samples(),
             least_latency_samples: least(&graph)?,
             least_audio_samples: least_samples(&stream),
-            most_bytes: (signals + sounds + layers + weights) as u64,
+            stream,
+            fixed_bytes: layers + weights,
         })
+    }
+
+    /// Bytes that a refit on `samples` samples of calibration audio takes at most, beside the model itself.
+    pub fn most_bytes(&self, samples: usize) -> u64 {
+        let channels = self.stream.input().channels.max(self.stream.output().channels) as f64;
+        let Cut { length, used, .. } = Cut::of(samples.max(1), &self.stream);
+        let heard = (length * (used + 1)) as f64;
+        let signals = heard * live_bytes_per_sample(&self.stream);
+        // The clips, the same in a row, in pieces; and the spectra of three sounds, over what is listened to.
+        let listened = (heard / 5.0 + length as f64).max(MOST_SAMPLES.min(heard));
+        let sounds = 3.0 * 4.0 * channels * samples as f64 + 3.0 * SPECTRUM_BYTES * channels * listened;
+        (signals + sounds + self.fixed_bytes) as u64
     }
 }
 
@@ -64,10 +72,20 @@ pub(super) fn least(graph: &Graph) -> Result<u64, RefitError> {
     Clock::new(graph).latency(&bounds)
 }
 
-/// Bytes of the equations of the largest cut of a layer.
+/// Bytes of the equations of one group of a convolution, with all the taps that a cut one may have.
 fn equations_bytes(op: &Op) -> f64 {
-    let Some(comb) = Comb::of(op).filter(|comb| comb.lookahead() > 0) else { return 0.0 };
-    let most = comb.held(comb.lookahead(), EXTRA_TAPS).offsets.len() * comb.inputs + 1;
+    let (taps, inputs, width) = match op {
+        Op::Conv1d(conv) => {
+            let shape = conv.weight.shape();
+            (shape[2], shape[1], shape[0] / conv.groups)
+        }
+        Op::ConvTranspose1d(conv) => {
+            let shape = conv.weight.shape();
+            (shape[2].div_ceil(conv.stride), shape[0] / conv.groups, conv.stride * shape[1])
+        }
+        _ => return 0.0,
+    };
+    let most = (taps + EXTRA_TAPS as usize + 2) * inputs + 1;
     let unknowns = most.min(MOST_UNKNOWNS) as f64;
-    EQUATIONS * 8.0 * unknowns * (unknowns + comb.width() as f64)
+    EQUATIONS * 8.0 * unknowns * (unknowns + width as f64)
 }

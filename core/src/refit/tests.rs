@@ -159,8 +159,9 @@ fn a_converted_file_is_refitted_as_its_source() {
 #[test]
 fn the_bill_tells_what_will_do() {
     let model = autoencoder();
-    let bill = |samples: usize| Bill::of(&model, samples).expect("a bill");
-    let Bill { exact_samples, least_latency_samples, least_audio_samples, most_bytes } = bill(150_000);
+    let bill = Bill::of(&model).expect("a bill");
+    let Bill { exact_samples, least_latency_samples, least_audio_samples, .. } = bill;
+    let most_bytes = bill.most_bytes(150_000);
     assert_eq!(refitter(&model, &[noise(150_000)]).expect("a refitter").exact_samples(), exact_samples);
     assert_eq!(least_samples(&model).expect("a latency"), least_latency_samples);
     assert!(refitter(&model, &[noise(least_audio_samples)]).is_ok());
@@ -168,13 +169,10 @@ fn the_bill_tells_what_will_do() {
     // The signals of both networks at the first layer: 4 bytes of an input, three outputs each four samples, twice.
     let signals = |samples: f64| 2.0 * 4.0 * samples * (1.0 + 3.0 / 4.0);
     assert!(most_bytes as f64 > signals(150_000.0) && (most_bytes as f64) < 50.0 * signals(150_000.0), "{most_bytes}");
-    assert!(bill(0).most_bytes < bill(75_000).most_bytes && bill(75_000).most_bytes < most_bytes);
+    assert!(bill.most_bytes(0) < bill.most_bytes(75_000) && bill.most_bytes(75_000) < most_bytes);
     // However much there is, no more is used than memory holds.
-    let (hour, day) = (bill(200_000_000), bill(5_000_000_000));
-    assert!(
-        day.most_bytes - hour.most_bytes < 13 * 4_800_000_000 && hour.most_bytes < 12_000_000_000,
-        "{hour:?} {day:?}"
-    );
+    let (hour, day) = (bill.most_bytes(200_000_000), bill.most_bytes(5_000_000_000));
+    assert!(day - hour < 13 * 4_800_000_000 && hour < 12_000_000_000, "{hour} {day}");
 }
 
 #[test]

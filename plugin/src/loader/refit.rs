@@ -188,12 +188,12 @@ impl Loader {
         pause();
         let rate = model.info.sampling_rate;
         let asked = order.dial.samples(rate).unwrap_or(u64::MAX);
-        let (samples, bill) = affordable(&model, asked)?;
-        told("Reading sounds", (0, 0), Some(bill.most_bytes));
+        let (samples, most_bytes) = affordable(&model, asked)?;
+        told("Reading sounds", (0, 0), Some(most_bytes));
         let clips = order.sounds.clips(rate, samples, &mut || pause())?;
         let mut progress = |now: refit::Progress| {
             pause();
-            told(now.stage, (now.done, now.total), Some(bill.most_bytes));
+            told(now.stage, (now.done, now.total), Some(most_bytes));
         };
         let failed = |e: RefitError| match e {
             RefitError::Impossible { least, .. } => impossible(least, rate),
@@ -224,29 +224,25 @@ fn turn(pause: &dyn Fn()) -> MutexGuard<'static, ()> {
     }
 }
 
-/// As many samples of calibration audio as memory allows, and what a refit on them needs.
-fn affordable(model: &Model, asked: u64) -> Result<(usize, Bill), String> {
+/// As many samples of calibration audio as memory allows, and the bytes that a refit on them takes at most.
+fn affordable(model: &Model, asked: u64) -> Result<(usize, u64), String> {
     let rate = model.info.sampling_rate;
-    let mut samples = SECONDS * rate as usize;
-    loop {
-        let bill = Bill::of(model, samples).map_err(|e| e.to_string())?;
-        if asked < bill.least_latency_samples {
-            return Err(impossible(bill.least_latency_samples, rate));
-        }
-        if bill.most_bytes <= MOST_BYTES && samples >= bill.least_audio_samples {
-            return Ok((samples, bill));
-        }
-        // What a short file lacks is told when it is read.
-        let fewer = samples / 2;
-        if fewer < bill.least_audio_samples {
+    let bill = Bill::of(model).map_err(|e| e.to_string())?;
+    if asked < bill.least_latency_samples {
+        return Err(impossible(bill.least_latency_samples, rate));
+    }
+    let mut samples = (SECONDS * rate as usize).max(bill.least_audio_samples);
+    while bill.most_bytes(samples) > MOST_BYTES {
+        if samples / 2 < bill.least_audio_samples {
             return Err(format!(
                 "it would take {:.1} GB of memory, {:.1} are the most here; `convert --latency` has no such limit",
-                bill.most_bytes as f64 / 1e9,
+                bill.most_bytes(samples) as f64 / 1e9,
                 MOST_BYTES as f64 / 1e9
             ));
         }
-        samples = fewer;
+        samples /= 2;
     }
+    Ok((samples, bill.most_bytes(samples)))
 }
 
 fn impossible(least: u64, rate: u32) -> String {
