@@ -154,8 +154,11 @@ impl Ring {
         let mut from = frames.start;
         std::iter::from_fn(move || {
             let start = from;
+            if start >= frames.end {
+                return None;
+            }
             from = frames.end.min(start + self.frames - self.slot(start) as i64);
-            (start < frames.end).then_some(start..from)
+            Some(start..from)
         })
     }
 
