@@ -84,11 +84,10 @@ impl PackedConv {
             Part::Newest { .. } => vec![],
             _ => in_order.bias(),
         };
-        let is_side = side::fits(conv, part) && isa.picks() && !conv.taps()[0].is_empty();
         let column = epilogue.column.as_ref().map(|column| column.data());
         Self {
             filters: in_order.filters(half),
-            side: is_side.then(|| Box::new(Side::new(conv, column))),
+            side: if side::fits(conv, part) { Side::new(conv, column, isa).map(Box::new) } else { None },
             bias,
             epilogue: if matches!(part, Part::Older { .. }) { Epilogue::default() } else { epilogue },
             layout,

@@ -1,14 +1,17 @@
 //! A long short-term memory. What the input gives to the gates is computed for many frames at once; what the state gives,
 //! one frame after another. Its hidden state is its own frame before; its cell state lies behind the ring's frames.
 
+mod steps;
+
 use std::ops::Range;
+
+use steps::Steps;
 
 use super::Source;
 use super::conv::PackedConv;
 use super::epilogue::Epilogue;
 use super::isa::Isa;
-use super::math;
-use super::vector::{CacheLine, LANES, Simd, Work};
+use super::vector::{CacheLine, EIGHT, LANES};
 use crate::graph;
 use crate::plan::Ring;
 use crate::stream::{CachedConv, ConvKind, Part};
@@ -24,9 +27,9 @@ const CHAINS: usize = 4;
 /// A long short-term memory.
 #[derive(Debug)]
 pub(crate) struct Lstm {
-    /// Units of a gate up to a whole panel.
+    /// Units of a gate up to half a panel, or to whole ones.
     from_input: PackedConv,
-    /// `[panel][column][gate]`, columns up to a multiple of [`CHAINS`].
+    /// `[panel][column][gate]`, columns up to a multiple of [`CHAINS`]; of half a panel, two gates share a line.
     from_state: Vec<CacheLine>,
     columns: usize,
     initial_hidden: Weight,
@@ -38,12 +41,14 @@ pub(crate) struct Lstm {
 impl Lstm {
     pub(super) fn new(weights: &graph::Lstm, isa: Isa) -> Self {
         let hidden = weights.initial_hidden.len();
-        let (units, columns) = (hidden.next_multiple_of(LANES), hidden.next_multiple_of(CHAINS));
-        let mut from_state = vec![CacheLine([0.0; LANES]); units / LANES * columns * GATES];
+        let (units, columns) = (units(hidden), hidden.next_multiple_of(CHAINS));
+        let panel = units.min(LANES);
+        let mut from_state = vec![CacheLine([0.0; LANES]); units * columns * GATES / LANES];
         for row in 0..GATES * hidden {
             let (gate, unit) = (row / hidden, row % hidden);
             for (column, weight) in weights.weight_hh.row(row).iter().enumerate() {
-                from_state[(unit / LANES * columns + column) * GATES + gate].0[unit % LANES] = *weight;
+                let lane = ((unit / panel * columns + column) * GATES + gate) * panel + unit % panel;
+                from_state[lane / LANES].0[lane % LANES] = *weight;
             }
         }
         Self {
@@ -59,12 +64,12 @@ impl Lstm {
 
     /// Values of scratch: the state before and after a frame, and the input's half of the gates.
     pub(super) fn scratch_len(&self) -> usize {
-        2 * self.units() + self.gates().len()
+        2 * self.lanes() + self.gates().len()
     }
 
     /// Values that it remembers beyond its frames: the cell state.
     pub(super) fn memory_len(&self) -> usize {
-        self.units()
+        self.lanes()
     }
 
     /// Bytes of weights.
@@ -94,12 +99,12 @@ impl Lstm {
         if n >= frames.end {
             return 0;
         }
-        let (before, rest) = scratch.split_at_mut(self.units());
-        let (after, rest) = rest.split_at_mut(self.units());
+        let (before, rest) = scratch.split_at_mut(self.lanes());
+        let (after, rest) = rest.split_at_mut(self.lanes());
         before[..self.hidden].copy_from_slice(ring.row(own, n - 1));
         before[self.hidden..].fill(0.0);
         let (own, cell) = own.split_at_mut(ring.memory_start());
-        let cell = &mut cell[..self.units()];
+        let cell = &mut cell[..self.lanes()];
         if n == 0 {
             cell[..self.hidden].copy_from_slice(self.initial_cell.data());
             cell[self.hidden..].fill(0.0);
@@ -121,12 +126,18 @@ impl Lstm {
 
     /// The input's half of the gates, `[frame][gate][unit]`.
     fn gates(&self) -> Ring {
-        Ring::new(0, BATCH, 0, GATES * self.units()).expect("weights of this size are in memory")
+        Ring::new(0, BATCH, 0, GATES * units(self.hidden)).expect("weights of this size are in memory")
     }
 
-    fn units(&self) -> usize {
+    /// Lanes of the state: whole panels.
+    fn lanes(&self) -> usize {
         self.hidden.next_multiple_of(LANES)
     }
+}
+
+/// Units of a gate: half a panel, or whole ones.
+fn units(hidden: usize) -> usize {
+    if hidden <= EIGHT { EIGHT } else { hidden.next_multiple_of(LANES) }
 }
 
 /// The input's weights, each gate's units up to `units`.
@@ -148,71 +159,4 @@ fn from_input(weights: &graph::Lstm, units: usize, isa: Isa) -> PackedConv {
         groups: 1,
     };
     PackedConv::new(&conv, Part::Whole, Epilogue::default(), false, isa)
-}
-
-/// Frames one after another.
-struct Steps<'a, 's> {
-    lstm: &'a Lstm,
-    input_gates: &'a [f32],
-    gates: Ring,
-    ring: Ring,
-    own: &'a mut [f32],
-    cell: &'a mut [f32],
-    /// The hidden state before a frame and after it, up to whole panels.
-    state: &'a mut [&'s mut [f32]; 2],
-    frames: Range<i64>,
-}
-
-impl Work for Steps<'_, '_> {
-    type Output = usize;
-
-    #[inline(always)]
-    fn on<S: Simd>(self, s: S) -> usize {
-        let Self { lstm, input_gates, gates, ring, own, cell, state, frames } = self;
-        let units = cell.len();
-        let mut resets = 0;
-        for n in frames {
-            let [before, after] = &mut *state;
-            let input_gates = gates.row(input_gates, n);
-            // Whole lines, so that what was just written is read without waiting for memory.
-            let (states, cells) = (after.as_chunks_mut::<LANES>().0, cell.as_chunks_mut::<LANES>().0);
-            let mut lost = s.splat(0.0);
-            for (panel, lines) in lstm.from_state.chunks_exact(lstm.columns * GATES).enumerate() {
-                let cell = &mut cells[panel];
-                let mut sums = [[s.splat(0.0); GATES]; CHAINS];
-                for gate in 0..GATES {
-                    sums[0][gate] = s.load_part(&input_gates[gate * units + panel * LANES..][..LANES]);
-                }
-                for (h, lines) in before.chunks_exact(CHAINS).zip(lines.chunks_exact(CHAINS * GATES)) {
-                    for chain in 0..CHAINS {
-                        let h = s.splat(h[chain]);
-                        for gate in 0..GATES {
-                            let weights = s.load(&lines[chain * GATES + gate].0);
-                            sums[chain][gate] = s.mul_add(h, weights, sums[chain][gate]);
-                        }
-                    }
-                }
-                let mut sum = sums[0];
-                for gate in 0..GATES {
-                    let [a, b, c, d] = [sums[0][gate], sums[1][gate], sums[2][gate], sums[3][gate]];
-                    sum[gate] = s.add(s.add(a, b), s.add(c, d));
-                }
-                let [input, forget, new, output] = sum;
-                let kept = s.mul(math::sigmoid(s, forget), s.load(cell));
-                let c = s.mul_add(math::sigmoid(s, input), math::tanh(s, new), kept);
-                let h = s.mul(math::sigmoid(s, output), math::tanh(s, c));
-                lost = s.select(s.lt(math::abs(s, h), s.splat(f32::INFINITY)), lost, s.splat(1.0));
-                s.store(c, cell);
-                s.store(h, &mut states[panel]);
-            }
-            if s.any(s.lt(s.splat(0.0), lost)) {
-                cell.fill(0.0);
-                after.fill(0.0);
-                resets += 1;
-            }
-            ring.row_mut(own, n).copy_from_slice(&after[..lstm.hidden]);
-            state.swap(0, 1);
-        }
-        resets
-    }
 }

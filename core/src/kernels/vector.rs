@@ -13,6 +13,8 @@ use super::half;
 
 /// Lanes of a vector, outputs of a panel.
 pub(crate) const LANES: usize = 16;
+/// Lanes of half a vector.
+pub(super) const EIGHT: usize = 8;
 
 /// One cache line of values.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,8 @@ pub(super) trait Work {
 pub(super) trait Simd: Copy {
     /// Sixteen f32.
     type F: Copy;
+    /// Eight f32.
+    type E: Copy;
     /// Sixteen u32.
     type I: Copy;
     /// Sixteen yes or no.
@@ -82,6 +86,15 @@ pub(super) trait Simd: Copy {
     fn shift_left<const N: u32>(self, a: Self::I) -> Self::I;
     /// The sign moves in from the left.
     fn shift_right<const N: u32>(self, a: Self::I) -> Self::I;
+
+    fn splat_eight(self, x: f32) -> Self::E;
+    fn load_eight(self, x: &[f32; EIGHT]) -> Self::E;
+    /// `a · b + c`.
+    fn mul_add_eight(self, a: Self::E, b: Self::E, c: Self::E) -> Self::E;
+    /// Both, one after the other.
+    fn join(self, first: Self::E, second: Self::E) -> Self::F;
+    /// The second half before the first.
+    fn swapped(self, v: Self::F) -> Self::F;
 
     /// Whether [`Self::pick`] is one instruction.
     const PICKS: bool = false;

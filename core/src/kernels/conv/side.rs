@@ -1,20 +1,23 @@
 //! Sums of few channels: frames side by side in a vector, where one alone would leave lanes empty.
 //!
-//! Rows of few channels lie one after another, so that a vector holds the inputs of several frames, and another one
-//! their outputs. Each lane sums its own products in the order of its layer.
+//! Rows of few channels lie one after another, so that a vector holds the outputs of several frames. Each lane sums its
+//! own products in the order of its layer.
+
+mod products;
 
 use std::ops::Range;
 
 use super::segment::BLOCK;
 use super::{DOT_OUTPUTS, InRegisters, PackedConv};
 use crate::kernels::Source;
+use crate::kernels::isa::Isa;
 use crate::kernels::math;
-use crate::kernels::vector::{CacheLine, LANES, Simd, Work};
+use crate::kernels::vector::{CacheLine, EIGHT, LANES, Simd, Work};
 use crate::plan::{Ring, Walk};
-use crate::stream::{CachedConv, ConvKind, Part};
+use crate::stream::{CachedConv, ConvKind, Part, Tap};
 
 /// Vectors of the largest tile.
-const MOST_VECTORS: usize = 4;
+const MOST_VECTORS: usize = 8;
 /// Lanes that must be filled, at least.
 const LEAST_LANES: usize = 8;
 /// Products of a frame, at most, where it could be a few dot products instead.
@@ -24,18 +27,30 @@ const MOST_PRODUCTS: usize = 64;
 #[derive(Debug)]
 pub(super) struct Side {
     /// Frames of a vector.
-    pub(super) frames: usize,
-    /// The weights of each product, once for each frame.
-    lines: Vec<CacheLine>,
+    frames: usize,
+    weights: Weights,
     bias: CacheLine,
-    /// For each input, the lane of it that each lane's frame reads.
-    picks: Vec<[u32; LANES]>,
     /// Products of one tap, or those of a tap that belong to one block.
     pieces: Vec<Piece>,
     inputs: usize,
     outputs: usize,
     column: Option<Column>,
 }
+
+/// The weights of each product, and how its inputs come to them.
+#[derive(Debug)]
+enum Weights {
+    /// Once for each frame. For each input, the lane of several frames' inputs that each lane's frame reads.
+    Picked { lines: Vec<CacheLine>, picks: Vec<[u32; LANES]> },
+    /// Once, for vectors of half as many lanes and one frame, which become whole vectors when a block closes: two after
+    /// one another, of which these lanes are kept where the outputs are fewer.
+    Eights { lines: Vec<Eight>, kept: Option<[u32; LANES]> },
+}
+
+/// Half a cache line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(32))]
+struct Eight([f32; EIGHT]);
 
 /// What one added channel is multiplied by, once for each frame, and the lane of it that each lane's frame reads.
 #[derive(Debug)]
@@ -62,55 +77,72 @@ pub(super) fn fits(conv: &CachedConv, part: Part) -> bool {
     conv.kind == (ConvKind::Strided { stride: 1 })
         && part == Part::Whole
         && conv.groups == 1
-        && frames > 1
-        && frames * outputs >= LEAST_LANES
+        && (in_eights(outputs) || frames > 1 && frames * outputs >= LEAST_LANES)
         && (outputs > DOT_OUTPUTS || conv.taps()[0].len() * inputs <= MOST_PRODUCTS)
 }
 
+/// Whether so many outputs fill half a vector well.
+fn in_eights(outputs: usize) -> bool {
+    (5..=EIGHT).contains(&outputs)
+}
+
 impl Side {
-    /// The convolution's weights, for a machine that picks lanes fast.
-    pub(super) fn new(conv: &CachedConv, column: Option<&[f32]>) -> Self {
+    /// The weights of a convolution that [`fits`], where `isa` has the instructions for it.
+    pub(super) fn new(conv: &CachedConv, column: Option<&[f32]>, isa: Isa) -> Option<Self> {
         let (inputs, outputs) = (conv.group_inputs(), conv.out_channels());
-        let frames = LANES / inputs.max(outputs);
+        if conv.taps()[0].is_empty() || !(isa.picks() || outputs == EIGHT) {
+            return None;
+        }
+        let frames = if in_eights(outputs) { LANES / EIGHT } else { LANES / inputs.max(outputs) };
         let line = |value: &dyn Fn(usize) -> f32| {
             let mut line = CacheLine([0.0; LANES]);
             (0..frames * outputs).for_each(|lane| line.0[lane] = value(lane % outputs));
             line
         };
         let taps = conv.taps().swap_remove(0);
-        let mut lines = Vec::with_capacity(taps.len() * inputs);
+        let mut products = Vec::with_capacity(taps.len() * inputs);
         let mut pieces: Vec<Piece> = Vec::with_capacity(taps.len());
         let last = taps.len() * inputs;
         for tap in taps {
             let mut from = 0;
             for i in 0..inputs {
-                lines.push(line(&|out| conv.coefficient(0, out, i, tap)));
-                let closes = lines.len() % BLOCK == 0 || lines.len() == last;
+                products.push((i, tap));
+                let closes = products.len() % BLOCK == 0 || products.len() == last;
                 if closes || i + 1 == inputs {
                     pieces.push(Piece { frame: tap.offset, from, to: i + 1, closes });
                     from = i + 1;
                 }
             }
         }
-        let pick = |inputs: usize, i: usize| {
-            let lane = |lane: usize| if lane < frames * outputs { (lane / outputs * inputs + i) as u32 } else { 0 };
+        let weight = |out: usize, (i, tap): (usize, Tap)| conv.coefficient(0, out, i, tap);
+        let pick = |row: usize, i: usize| {
+            let lane = |lane: usize| if lane < frames * outputs { (lane / outputs * row + i) as u32 } else { 0 };
             std::array::from_fn(lane)
         };
+        let weights = if in_eights(outputs) {
+            let eight = |&product: &(usize, Tap)| {
+                Eight(std::array::from_fn(|out| if out < outputs { weight(out, product) } else { 0.0 }))
+            };
+            let kept = |lane: usize| (lane / outputs * EIGHT + lane % outputs) as u32 % LANES as u32;
+            Weights::Eights {
+                lines: products.iter().map(eight).collect(),
+                kept: (outputs < EIGHT).then(|| std::array::from_fn(kept)),
+            }
+        } else {
+            Weights::Picked {
+                lines: products.iter().map(|&product| line(&|out| weight(out, product))).collect(),
+                picks: (0..inputs).map(|i| pick(inputs, i)).collect(),
+            }
+        };
         let column = column.map(|weights| Column { weights: line(&|out| weights[out]), pick: pick(1, 0) });
-        Self {
-            frames,
-            lines,
-            bias: line(&|out| conv.offset(0, out)),
-            picks: (0..inputs).map(|i| pick(inputs, i)).collect(),
-            pieces,
-            inputs,
-            outputs,
-            column,
-        }
+        Some(Self { frames, weights, bias: line(&|out| conv.offset(0, out)), pieces, inputs, outputs, column })
     }
 
     pub(super) fn bytes(&self) -> usize {
-        size_of_val(self.lines.as_slice())
+        match &self.weights {
+            Weights::Picked { lines, .. } => size_of_val(lines.as_slice()),
+            Weights::Eights { lines, .. } => size_of_val(lines.as_slice()),
+        }
     }
 
     /// Frames whose inputs must lie in one piece.
@@ -162,10 +194,14 @@ impl Work for Run<'_> {
     #[inline(always)]
     fn on<S: Simd>(mut self, s: S) {
         let lanes = self.side.frames * self.side.outputs;
+        // Then one address is enough for all frames.
+        let is_even = (self.side.inputs, self.side.outputs) == (EIGHT, EIGHT);
         let mut at = 0;
         while at < self.own.len() {
-            at += match (self.own.len() - at).div_ceil(lanes) {
-                MOST_VECTORS.. => self.tile::<S, MOST_VECTORS>(s, at),
+            let left = self.own.len() - at;
+            at += match left / lanes {
+                MOST_VECTORS.. if is_even && S::ACCUMULATORS >= 16 => self.tile::<S, MOST_VECTORS>(s, at),
+                4.. => self.tile::<S, 4>(s, at),
                 2 | 3 => self.tile::<S, 2>(s, at),
                 _ => self.tile::<S, 1>(s, at),
             };
@@ -174,46 +210,19 @@ impl Work for Run<'_> {
 }
 
 impl Run<'_> {
-    /// The next `T` vectors from value `at` on; gives the values computed.
+    /// The next `T` vectors from value `at` on, of which a single one may end early; gives the values computed.
     #[inline(always)]
     fn tile<S: Simd, const T: usize>(&mut self, s: S, at: usize) -> usize {
-        let Side { frames, lines, bias, picks, pieces, inputs, outputs, column } = self.side;
-        let (read, written) = (frames * inputs, frames * outputs);
+        let Side { frames, outputs, column, .. } = self.side;
+        let written = frames * outputs;
         let values = (self.own.len() - at).min(T * written);
-        let held = values / outputs * inputs;
-        let mut rows = self.rows;
-        let mut frame = pieces.first().map_or(0, |piece| piece.frame);
-        let mut sums = [s.load(&bias.0); T];
-        let mut block = [s.splat(0.0); T];
-        let mut products = lines.iter();
-        for piece in pieces {
-            rows.skip((piece.frame - frame) as usize);
-            frame = piece.frame;
-            let row = &self.input[rows.at()..][..held];
-            let mut x = [s.splat(0.0); T];
-            if read == LANES && held == T * LANES {
-                for (x, row) in x.iter_mut().zip(row.as_chunks().0) {
-                    *x = s.load(row);
-                }
-            } else {
-                for t in 0..T {
-                    let from = (t * read).min(held);
-                    x[t] = s.load_part(&row[from..held.min(from + read)]);
-                }
+        let mut sums: [S::F; T] = match &self.side.weights {
+            Weights::Picked { lines, picks } => self.picked(s, lines, picks, values / outputs),
+            Weights::Eights { lines, kept: None } if self.side.inputs == EIGHT && values == T * written => {
+                self.of_eight(s, lines)
             }
-            for (pick, line) in picks[piece.from..piece.to].iter().zip(&mut products) {
-                let weights = s.load(&line.0);
-                for t in 0..T {
-                    block[t] = s.mul_add(s.pick(x[t], pick), weights, block[t]);
-                }
-            }
-            if piece.closes {
-                for t in 0..T {
-                    sums[t] = s.add(sums[t], block[t]);
-                    block[t] = s.splat(0.0);
-                }
-            }
-        }
+            Weights::Eights { lines, kept } => self.in_eights(s, lines, kept.as_ref(), values / outputs),
+        };
         if let Some(slope) = self.finish.slope {
             for t in 0..T {
                 sums[t] = math::leaky_relu(s, sums[t], slope);

@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, Simd, Work};
+use super::{EIGHT, LANES, Simd, Work};
 
 /// Proof that this machine has AVX2, FMA and F16C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +40,7 @@ macro_rules! proven {
 
 impl Simd for Avx2 {
     type F = [__m256; 2];
+    type E = __m256;
     type I = [__m256i; 2];
     type M = [__m256; 2];
     const ACCUMULATORS: usize = 6;
@@ -139,5 +140,38 @@ impl Simd for Avx2 {
             _mm256_sra_epi32(a[0], _mm_cvtsi32_si128(N.cast_signed())),
             _mm256_sra_epi32(a[1], _mm_cvtsi32_si128(N.cast_signed()))
         ])
+    }
+    #[inline(always)]
+    fn splat_eight(self, x: f32) -> Self::E {
+        proven!(_mm256_set1_ps(x))
+    }
+    #[inline(always)]
+    fn load_eight(self, x: &[f32; EIGHT]) -> Self::E {
+        proven!(_mm256_loadu_ps(x.as_ptr()))
+    }
+    #[inline(always)]
+    fn mul_add_eight(self, a: Self::E, b: Self::E, c: Self::E) -> Self::E {
+        proven!(_mm256_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn join(self, first: Self::E, second: Self::E) -> Self::F {
+        [first, second]
+    }
+    #[inline(always)]
+    fn swapped(self, v: Self::F) -> Self::F {
+        [v[1], v[0]]
+    }
+    #[inline(always)]
+    fn pick(self, v: Self::F, lanes: &[u32; LANES]) -> Self::F {
+        let mut picked = v;
+        for (picked, lanes) in picked.iter_mut().zip(lanes.as_chunks::<EIGHT>().0) {
+            *picked = proven!({
+                let lanes = _mm256_loadu_si256(lanes.as_ptr().cast());
+                // The fourth bit, which says which half, becomes the sign.
+                let second = _mm256_castsi256_ps(_mm256_slli_epi32::<28>(lanes));
+                _mm256_blendv_ps(_mm256_permutevar8x32_ps(v[0], lanes), _mm256_permutevar8x32_ps(v[1], lanes), second)
+            });
+        }
+        picked
     }
 }

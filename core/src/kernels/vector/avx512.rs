@@ -3,7 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, Simd, Work};
+use super::{EIGHT, LANES, Simd, Work};
 
 /// Proof that this machine has AVX-512 F, VL, DQ and BW, FMA and F16C.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,7 @@ macro_rules! proven {
 
 impl Simd for Avx512 {
     type F = __m512;
+    type E = __m256;
     type I = __m512i;
     type M = __mmask16;
     const ACCUMULATORS: usize = 16;
@@ -131,6 +132,26 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn shift_right<const N: u32>(self, a: Self::I) -> Self::I {
         proven!(_mm512_sra_epi32(a, _mm_cvtsi32_si128(N.cast_signed())))
+    }
+    #[inline(always)]
+    fn splat_eight(self, x: f32) -> Self::E {
+        proven!(_mm256_set1_ps(x))
+    }
+    #[inline(always)]
+    fn load_eight(self, x: &[f32; EIGHT]) -> Self::E {
+        proven!(_mm256_loadu_ps(x.as_ptr()))
+    }
+    #[inline(always)]
+    fn mul_add_eight(self, a: Self::E, b: Self::E, c: Self::E) -> Self::E {
+        proven!(_mm256_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn join(self, first: Self::E, second: Self::E) -> Self::F {
+        proven!(_mm512_insertf32x8::<1>(_mm512_castps256_ps512(first), second))
+    }
+    #[inline(always)]
+    fn swapped(self, v: Self::F) -> Self::F {
+        proven!(_mm512_shuffle_f32x4::<0b01_00_11_10>(v, v))
     }
     const PICKS: bool = true;
     #[inline(always)]

@@ -4,7 +4,7 @@
 use std::arch::aarch64::*;
 use std::array::from_fn;
 
-use super::{LANES, Simd, Work};
+use super::{EIGHT, LANES, Simd, Work};
 
 /// Proof that this machine has NEON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,7 @@ macro_rules! proven {
 
 impl Simd for Neon {
     type F = [float32x4_t; 4];
+    type E = [float32x4_t; 2];
     type I = [uint32x4_t; 4];
     type M = [uint32x4_t; 4];
     const ACCUMULATORS: usize = 6;
@@ -129,5 +130,25 @@ impl Simd for Neon {
             vreinterpretq_s32_u32(a[i]),
             vdupq_n_s32(-N.cast_signed())
         ))))
+    }
+    #[inline(always)]
+    fn splat_eight(self, x: f32) -> Self::E {
+        proven!([vdupq_n_f32(x); 2])
+    }
+    #[inline(always)]
+    fn load_eight(self, x: &[f32; EIGHT]) -> Self::E {
+        proven!(from_fn(|i| vld1q_f32(x[4 * i..4 * i + 4].as_ptr())))
+    }
+    #[inline(always)]
+    fn mul_add_eight(self, a: Self::E, b: Self::E, c: Self::E) -> Self::E {
+        proven!(from_fn(|i| vfmaq_f32(c[i], a[i], b[i])))
+    }
+    #[inline(always)]
+    fn join(self, first: Self::E, second: Self::E) -> Self::F {
+        [first[0], first[1], second[0], second[1]]
+    }
+    #[inline(always)]
+    fn swapped(self, v: Self::F) -> Self::F {
+        [v[2], v[3], v[0], v[1]]
     }
 }

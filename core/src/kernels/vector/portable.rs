@@ -2,7 +2,7 @@
 
 use std::array::from_fn;
 
-use super::{LANES, Simd};
+use super::{EIGHT, LANES, Simd};
 
 /// Every machine has this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +10,7 @@ pub(crate) struct Portable;
 
 impl Simd for Portable {
     type F = [f32; LANES];
+    type E = [f32; EIGHT];
     type I = [u32; LANES];
     type M = [bool; LANES];
     const ACCUMULATORS: usize = 2;
@@ -93,5 +94,25 @@ impl Simd for Portable {
     #[inline(always)]
     fn shift_right<const N: u32>(self, a: Self::I) -> Self::I {
         a.map(|a| (a.cast_signed() >> N).cast_unsigned())
+    }
+    #[inline(always)]
+    fn splat_eight(self, x: f32) -> Self::E {
+        [x; EIGHT]
+    }
+    #[inline(always)]
+    fn load_eight(self, x: &[f32; EIGHT]) -> Self::E {
+        *x
+    }
+    #[inline(always)]
+    fn mul_add_eight(self, a: Self::E, b: Self::E, c: Self::E) -> Self::E {
+        from_fn(|l| a[l] * b[l] + c[l])
+    }
+    #[inline(always)]
+    fn join(self, first: Self::E, second: Self::E) -> Self::F {
+        from_fn(|l| if l < EIGHT { first[l] } else { second[l - EIGHT] })
+    }
+    #[inline(always)]
+    fn swapped(self, v: Self::F) -> Self::F {
+        from_fn(|l| v[(l + EIGHT) % LANES])
     }
 }
