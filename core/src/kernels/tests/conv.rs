@@ -14,6 +14,7 @@ use crate::tensor::Tensor;
 /// Convolutions of every layout and of all sizes of tiles; weights are exact in half precision.
 fn conv() -> impl Strategy<Value = CachedConv> {
     let kind = prop_oneof![
+        Just(ConvKind::Strided { stride: 1 }),
         (1..5usize).prop_map(|stride| ConvKind::Strided { stride }),
         (1..5usize).prop_map(|stride| ConvKind::Transposed { stride }),
         (1..18usize).prop_map(|factor| ConvKind::Subpixel { factor }),
@@ -23,6 +24,7 @@ fn conv() -> impl Strategy<Value = CachedConv> {
         2 => (1..3usize, prop_oneof![Just(32usize), Just(64), Just(96)], 1..40usize),
         2 => (Just(1usize), 1..40usize, 100..200usize),
         1 => (Just(1usize), Just(32usize), 100..200usize),
+        2 => (Just(1usize), prop_oneof![Just(8usize), 1..40usize], 5..9usize),
         1 => (2..40usize, Just(1usize), Just(1usize)),
     ];
     (kind, sizes, 1..8usize, 1..4usize, 0..5i64, any::<u64>()).prop_map(
