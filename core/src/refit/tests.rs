@@ -99,6 +99,23 @@ fn every_method_is_refitted_alike_and_the_file_tells() {
 }
 
 #[test]
+fn later_layers_give_what_their_sum_lacks() {
+    let mut graph = Graph::new(1);
+    let cut = graph.push("cut", conv(&[1, 1, 3], 1, 1, 1, 1), &[0]).expect("a node");
+    let active = graph.push("active", Op::Pointwise(Pointwise::LeakyRelu { slope: 1.0 }), &[cut]).expect("a node");
+    let mends = graph.push("mends", conv(&[1, 1, 6], 1, 1, 5, 2), &[active]).expect("a node");
+    graph.push("sum", Op::Add, &[mends, cut]).expect("a node");
+    // Any filter of three sines is one of six past samples; the layer that is cut has four.
+    let sines = |n: usize| [0.3, 1.1, 2.3].map(|turn| 0.2 * (turn * n as f64).sin() as f32).iter().sum();
+    let refitter = refitter(&model(graph, None), &[clip("sines", sines, 200_000)]).expect("a refitter");
+    let record = refitter.refit(0, &mut |_| ()).expect("a model").info.refit.expect("a record");
+    let [cut, mends] = &record.layers[..] else { panic!("{record:?}") };
+    assert!(cut.is_cut() && !mends.is_cut());
+    assert!(cut.error > 1e-4 && mends.error < 1e-6, "{record:?}");
+    assert!(record.to_original.waveform_db.expect("sound") < -60.0, "{record:?}");
+}
+
+#[test]
 fn what_is_fast_enough_stays_as_it_is() {
     let model = autoencoder();
     let refitter = refitter(&model, &[noise(150_000)]).expect("a refitter");

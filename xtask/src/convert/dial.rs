@@ -98,7 +98,7 @@ pub(crate) fn facts(record: &Record, sampling_rate: u32) -> Vec<(&'static str, S
     lines
 }
 
-/// What was cut, layer by layer.
+/// What was cut, layer by layer, and how many more were refitted.
 pub(super) fn layers(record: &Record) -> String {
     let heads = [
         ("layer", Align::Left),
@@ -109,7 +109,7 @@ pub(super) fn layers(record: &Record) -> String {
         ("ridge", Align::Right),
     ];
     let percent = |power: f64| format!("{:.2} %", 100.0 * power);
-    let rows = record.layers.iter().map(|layer| {
+    let rows = record.layers.iter().filter(|layer| layer.is_cut()).map(|layer| {
         vec![
             layer.node.clone(),
             layer.lookahead_frames.to_string(),
@@ -119,7 +119,12 @@ pub(super) fn layers(record: &Record) -> String {
             format!("{:.0e}", layer.ridge),
         ]
     });
-    report::table(&heads, &rows.collect::<Vec<_>>())
+    let table = report::table(&heads, &rows.collect::<Vec<_>>());
+    match record.layers.iter().filter(|layer| !layer.is_cut()).count() {
+        0 => table,
+        1 => format!("{table}\nand 1 layer behind the first of them refitted, not cut"),
+        more => format!("{table}\nand {more} layers behind the first of them refitted, not cut"),
+    }
 }
 
 /// The whole curve as a table, and as a picture at `picture`.
@@ -177,7 +182,7 @@ fn table(records: &[Record], rate: u32) -> String {
         vec![
             ms(record.asked_samples),
             ms(record.reached_samples),
-            record.layers.len().to_string(),
+            record.layers.iter().filter(|layer| layer.is_cut()).count().to_string(),
             format!("{:.3}", record.to_original.log_spectral),
             decibels(&record.to_original),
             record.to_input.map_or("–".into(), |d| format!("{:.3}", d.log_spectral)),
