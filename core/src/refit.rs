@@ -10,6 +10,7 @@
 //! clips ──Calibration──▶ pieces ──probe──▶ offers ──search──▶ bounds ──layers──▶ refitted graph ──Ears──▶ record
 //! ```
 
+mod bill;
 mod budget;
 mod calibration;
 mod chain;
@@ -29,11 +30,12 @@ mod walk;
 
 use std::collections::BTreeMap;
 
+pub use bill::Bill;
 pub use calibration::Clip;
 pub use distance::Distance;
 pub use record::{LayerRecord, Record};
 
-use budget::{Clock, with_ops};
+use budget::with_ops;
 use calibration::Calibration;
 use chain::layers;
 use comb::Comb;
@@ -47,7 +49,10 @@ use crate::model::{Latent, Model};
 use crate::plan::PlanError;
 use crate::rewrite::{RewriteError, fold_norms, rewrite_graph};
 
-/// How far a refit has come.
+/// Counts changes of what a refit makes of the same sounds: part of the names of refitted models that are kept.
+pub const VERSION: u32 = 2;
+
+/// How far a refit has come. Whoever is told may unwind to end it: nothing is left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// What is being done.
@@ -225,15 +230,4 @@ impl Refitter {
             layers: layers.collect(),
         })
     }
-}
-
-/// The least latency that refitting can reach, in samples, whatever it costs.
-///
-/// # Errors
-/// When the model cannot be rewritten.
-pub fn least_samples(model: &Model) -> Result<u64, RefitError> {
-    let graph = fold_norms(&model.forward)?;
-    let ahead = |op: &Op| Comb::of(op).is_some_and(|comb| comb.lookahead() > 0);
-    let bounds = graph.nodes().iter().enumerate().filter(|(_, node)| ahead(&node.op)).map(|(id, _)| (id, 0)).collect();
-    Clock::new(&graph).latency(&bounds)
 }

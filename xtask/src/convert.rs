@@ -44,21 +44,22 @@ signal and printed. Arithmetic stays f32.
 calibration audio, so that they give what they gave before as nearly as they can. The result is another model, and \
 says so: a fifth of the audio is held out, and the distances on it are printed and kept in the file. --calibrate names \
 a folder of sounds like those that the model will play; its training set is best. Without it, synthesized sounds serve. \
---curve tries a row of latencies instead of writing a model. Both take the built-in demo model where no CHECKPOINT is \
-given.
+--curve tries a row of latencies instead of writing a model. Both also take a .runnel file that was converted exactly, and \
+the built-in demo model where no CHECKPOINT is given.
 
 Examples:
   cargo xtask convert runs/drums_a1b2c3             writes runs/drums_a1b2c3.runnel
   cargo xtask convert drums.ts -o models/drums.runnel
   cargo xtask convert runs/drums_a1b2c3 --latents 8 keep the 8 most important latents
-  cargo xtask convert drums.ts --latency 100ms --calibrate loops -o drums-100ms.runnel
+  cargo xtask convert drums.ts --latency 100ms --calibrate loops
+                                                    writes drums-100ms.runnel
   cargo xtask convert drums.ts --curve drums-curve.png --calibrate loops
-  cargo xtask convert --latency 50ms                the demo model, faster: runnel-demo.runnel")]
+  cargo xtask convert --latency 50ms                the demo model, faster: runnel-demo-50ms.runnel")]
 pub(crate) struct Arguments {
     /// The trained model
     #[arg(required_unless_present_any = ["latency", "curve"])]
     checkpoint: Option<PathBuf>,
-    /// Where to write [default: CHECKPOINT with the extension .runnel, or runnel-demo.runnel]
+    /// Where to write [default: CHECKPOINT with the extension .runnel; with --latency, CHECKPOINT-100ms.runnel]
     #[arg(short, long, value_name = "OUT.runnel")]
     output: Option<PathBuf>,
     /// Of RAVE: keep as many latents as reach this fidelity, 0.1 to 0.999 [default: what the export kept, or 0.95]
@@ -121,11 +122,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let source = arguments.checkpoint.as_deref().unwrap_or(Path::new("the demo model"));
     if let Some(source) = &arguments.checkpoint {
         std::fs::metadata(source).map_err(|e| crate::input::explain(&e, source))?;
-        if source.is_file() && runnel::format::is_runnel(source).unwrap_or(false) {
-            let cure = match arguments.latency.is_some() || arguments.curve.is_some() {
-                true => "it holds streams, not the layers that were trained; give the checkpoint that it was made of",
-                false => "it is converted already, give it to render, inspect or verify",
-            };
+        if is_converted(source) && arguments.latency.is_none() && arguments.curve.is_none() {
+            let cure =
+                "it is converted already, give it to render, inspect or verify, or say which latency with --latency";
             bail!("cannot convert {}: it is a .runnel file; {cure}", source.display());
         }
     }
@@ -150,7 +149,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let path = match &arguments.output {
         Some(path) => path.clone(),
-        None => arguments.beside(".runnel")?,
+        None => arguments.beside(&arguments.latency.map_or(".runnel".into(), |l| format!("-{l}.runnel")))?,
     };
     if path.extension().is_none_or(|e| e != "runnel") {
         bail!(
@@ -226,6 +225,17 @@ impl Arguments {
 /// The checkpoint as the arguments choose it, or the demo model.
 fn read(arguments: &Arguments) -> Result<Model> {
     let Some(source) = &arguments.checkpoint else { return Ok(runnel_offline::demo::model()) };
+    if is_converted(source) {
+        let model = runnel::format::load(source)?;
+        if model.info.refit.is_some() {
+            let cure = "give the checkpoint, or what an exact conversion of it wrote";
+            bail!(
+                "cannot refit {}: it was refitted before, and what was trained is not in it; {cure}",
+                source.display()
+            );
+        }
+        return model.offline().map_err(|e| refused("refit", source, &e));
+    }
     let options = Options {
         latents: match (arguments.latents, arguments.fidelity) {
             (Some(count), _) => LatentChoice::Count(count.into()),
@@ -239,6 +249,10 @@ fn read(arguments: &Arguments) -> Result<Model> {
     };
     spin(&format!("Reading {}", source.display()), || runnel::import::open(source, &options))
         .map_err(|e| refused("convert", source, &e))
+}
+
+fn is_converted(source: &Path) -> bool {
+    source.is_file() && runnel::format::is_runnel(source).unwrap_or(false)
 }
 
 /// Number of coefficients, each counted once.

@@ -1,12 +1,13 @@
 //! The latency dial: `convert --latency` and `--curve`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use runnel::Model;
-use runnel::refit::{self, Clip, Distance, Record, Refitter};
-use runnel_offline::demo::sound;
+use runnel::refit::{self, Bill, Clip, Distance, Record, RefitError, Refitter};
+use runnel::sound;
 use serde::Serialize;
 
 use crate::audio::{self, named_like_audio, resample::resample};
@@ -38,6 +39,15 @@ impl Latency {
     }
 }
 
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Samples(samples) => write!(f, "{samples}"),
+            Self::Milliseconds(ms) => write!(f, "{ms}ms"),
+        }
+    }
+}
+
 impl FromStr for Latency {
     type Err = String;
 
@@ -60,18 +70,31 @@ pub(super) fn refitter(
     asked: Option<Latency>,
     source: &Path,
 ) -> Result<Refitter> {
-    let refused = |e: refit::RefitError| refused("refit", source, &e);
+    let refused = |e: RefitError| refused("refit", source, &e);
+    let bill = Bill::of(model).map_err(refused)?;
     if let Some(asked) = asked {
-        let (asked, least) = (asked.samples(model.info.sampling_rate), refit::least_samples(model).map_err(refused)?);
+        let (asked, least) = (asked.samples(model.info.sampling_rate), bill.least_latency_samples);
         if asked < least {
-            bail!(refused(refit::RefitError::Impossible { asked, least }));
+            bail!(refused(RefitError::Impossible { asked, least }));
         }
     }
     let (clips, on) = match folder {
         Some(folder) => read(folder, model.info.sampling_rate)?,
         None => synthesized(model.info.sampling_rate)?,
     };
-    watched(|progress| Refitter::new(model, &clips, &on, progress)).map_err(refused)
+    let samples = clips.iter().map(|clip| clip.channels.first().map_or(0, Vec::len)).sum();
+    let memory = format!("refitting takes at most {:.1} GB of memory", bill.most_bytes(samples) as f64 / 1e9);
+    let mut told = false;
+    let new = |progress: &mut dyn FnMut(refit::Progress)| {
+        Refitter::new(model, &clips, &on, &mut |now| {
+            // Not before the sounds were found good.
+            if !std::mem::replace(&mut told, true) {
+                report::note(&memory);
+            }
+            progress(now);
+        })
+    };
+    watched(new).map_err(refused)
 }
 
 /// The model at `asked`.
