@@ -2,43 +2,47 @@
 //!
 //! Every convolution may keep only what lies at most a bound ahead of its frame; its taps are found anew by least
 //! squares on calibration audio, layer by layer in forward order: over what it reads in the network as already
-//! modified, it shall give what the same layer gives in the original one, before its activation. So later layers also
-//! repair what earlier ones lost. The result is a graph like any: exact as a stream, another model than the trained
-//! one, and how far from it is measured on sounds that no equation saw.
+//! modified, it shall give what the same layer gives in the original one, before its activation. Later layers are refitted
+//! in the same way, cut or not, so that they repair what earlier ones lost. The result is a graph like any: exact as a
+//! stream, another model than the trained one, and how far from it is measured on sounds that no equation saw.
 //!
 //! ```text
-//! clips ──Calibration──▶ pieces ──probe──▶ offers ──choose──▶ bounds ──layers──▶ refitted graph ──Ears──▶ record
+//! clips ──Calibration──▶ pieces ──probe──▶ offers ──search──▶ bounds ──layers──▶ refitted graph ──Ears──▶ record
 //! ```
 
 mod bill;
 mod budget;
 mod calibration;
+mod chain;
 mod comb;
 mod distance;
 mod fit;
 mod moments;
+mod narrow;
 mod probe;
 mod record;
+mod rows;
+mod search;
 mod signals;
 #[cfg(test)]
 mod tests;
 mod walk;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 pub use bill::Bill;
 pub use calibration::Clip;
 pub use distance::Distance;
 pub use record::{LayerRecord, Record};
 
-use budget::{Bounds, choose, with_ops};
+use budget::with_ops;
 use calibration::Calibration;
+use chain::layers;
 use comb::Comb;
-use fit::{Fit, RIDGES, fit};
-use probe::{Ears, Offer, probe};
+use fit::{Fit, THOROUGH};
+use probe::{Ears, Offer, Price, probe};
 use record::rounded;
-use walk::Signals;
+use search::search;
 
 use crate::graph::{Graph, GraphError, NodeId, Op};
 use crate::model::{Latent, Model};
@@ -46,7 +50,7 @@ use crate::plan::PlanError;
 use crate::rewrite::{RewriteError, fold_norms, rewrite_graph};
 
 /// Counts changes of what a refit makes of the same sounds: part of the names of refitted models that are kept.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// How far a refit has come. Whoever is told may unwind to end it: nothing is left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +129,7 @@ pub struct Refitter {
     graph: Graph,
     calibration: Calibration,
     calibrated_on: String,
+    price: Price,
     offers: Vec<Offer>,
     exact_samples: u64,
 }
@@ -145,13 +150,15 @@ impl Refitter {
     ) -> Result<Self, RefitError> {
         let graph = fold_norms(&model.forward)?;
         let calibration = Calibration::new(clips, &graph)?;
-        let offers = probe(&graph, &calibration, model.latent.is_some(), progress)?;
+        let price = Price::new(&graph, &calibration, model.latent.is_some())?;
+        let offers = probe(&graph, &calibration, &price, progress)?;
         let exact_samples = rewrite_graph(&graph)?.latency_samples();
         Ok(Self {
             model: model.clone(),
             graph,
             calibration,
             calibrated_on: calibrated_on.into(),
+            price,
             offers,
             exact_samples,
         })
@@ -171,8 +178,8 @@ impl Refitter {
         if asked >= self.exact_samples {
             return Ok(self.model.clone());
         }
-        let bounds = choose(&self.graph, &self.offers, asked)?;
-        let fits = layers(&self.graph, &bounds, &self.calibration, progress)?;
+        let bounds = search(&self.graph, &self.offers, &self.calibration, &self.price, asked, progress)?;
+        let fits = layers(&self.graph, &bounds, &self.calibration, &THOROUGH, progress)?;
         let ops: BTreeMap<NodeId, Vec<Op>> = fits.iter().map(|(&id, fit)| (id, fit.comb.ops())).collect();
         let graph = with_ops(&self.graph, &ops)?;
         let mut model = self.model.clone();
@@ -223,44 +230,4 @@ impl Refitter {
             layers: layers.collect(),
         })
     }
-}
-
-/// Every layer of `bounds`, refitted in forward order.
-fn layers(
-    graph: &Graph,
-    bounds: &Bounds,
-    calibration: &Calibration,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<BTreeMap<NodeId, Fit>, RefitError> {
-    let inputs = Arc::new(calibration.pieces.clone());
-    let (mut original, mut modified) = (Signals::new(graph, inputs.clone()), Signals::new(graph, inputs));
-    let mut fits = BTreeMap::new();
-    let Some(&last) = bounds.keys().last() else { return Ok(fits) };
-    for (id, node) in graph.nodes().iter().enumerate().take(last + 1).skip(1) {
-        progress(Progress { stage: "Refitting", done: id as u64, total: last as u64 });
-        let wanted = original.run(id, &node.op)?;
-        let same = node.inputs.iter().all(|&i| Arc::ptr_eq(original.input(i), modified.input(i)));
-        let made = match (bounds.get(&id), Comb::of(&node.op)) {
-            (Some(&bound), Some(comb)) => {
-                let (x, held) = (modified.input(node.inputs[0]), comb.held(bound, EXTRA_TAPS));
-                let fit = fit(&node.name, held, x, &wanted, &calibration.parts, calibration.margins, &RIDGES)?;
-                let made = modified.run_sum(id, &fit.comb.ops())?;
-                fits.insert(id, fit);
-                made
-            }
-            _ if same => wanted.clone(),
-            _ => modified.run(id, &node.op)?,
-        };
-        original.keep(id, wanted);
-        modified.keep(id, made);
-    }
-    Ok(fits)
-}
-
-/// The least latency that refitting can reach, in samples, whatever it costs.
-///
-/// # Errors
-/// When the model cannot be rewritten.
-pub fn least_samples(model: &Model) -> Result<u64, RefitError> {
-    bill::least(&fold_norms(&model.forward)?)
 }

@@ -44,37 +44,41 @@ signal and printed. Arithmetic stays f32.
 calibration audio, so that they give what they gave before as nearly as they can. The result is another model, and \
 says so: a fifth of the audio is held out, and the distances on it are printed and kept in the file. --calibrate names \
 a folder of sounds like those that the model will play; its training set is best. Without it, synthesized sounds serve. \
---curve tries a row of latencies instead of writing a model.
+--curve tries a row of latencies instead of writing a model. Both also take a .runnel file that was converted exactly, and \
+the built-in demo model where no CHECKPOINT is given.
 
 Examples:
   cargo xtask convert runs/drums_a1b2c3             writes runs/drums_a1b2c3.runnel
   cargo xtask convert drums.ts -o models/drums.runnel
   cargo xtask convert runs/drums_a1b2c3 --latents 8 keep the 8 most important latents
-  cargo xtask convert drums.ts --latency 100ms --calibrate loops -o drums-100ms.runnel
-  cargo xtask convert drums.ts --curve drums-curve.png --calibrate loops")]
+  cargo xtask convert drums.ts --latency 100ms --calibrate loops
+                                                    writes drums-100ms.runnel
+  cargo xtask convert drums.ts --curve drums-curve.png --calibrate loops
+  cargo xtask convert --latency 50ms                the demo model, faster: runnel-demo-50ms.runnel")]
 pub(crate) struct Arguments {
     /// The trained model
-    checkpoint: PathBuf,
-    /// Where to write [default: CHECKPOINT with the extension .runnel]
+    #[arg(required_unless_present_any = ["latency", "curve"])]
+    checkpoint: Option<PathBuf>,
+    /// Where to write [default: CHECKPOINT with the extension .runnel; with --latency, CHECKPOINT-100ms.runnel]
     #[arg(short, long, value_name = "OUT.runnel")]
     output: Option<PathBuf>,
     /// Of RAVE: keep as many latents as reach this fidelity, 0.1 to 0.999 [default: what the export kept, or 0.95]
-    #[arg(long, value_name = "F", value_parser = fidelity)]
+    #[arg(long, value_name = "F", value_parser = fidelity, requires = "checkpoint")]
     fidelity: Option<f32>,
     /// Of RAVE: keep this many latents
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "fidelity")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "fidelity", requires = "checkpoint")]
     latents: Option<u16>,
     /// Of RAVE: use the moving average of the weights, where the checkpoint has one
-    #[arg(long)]
+    #[arg(long, requires = "checkpoint")]
     ema: bool,
     /// Of Neural Amp Modeler: which size of a model that has several, from 0, the smallest, to 1 [default: 1]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", requires = "checkpoint")]
     size: Option<f32>,
     /// Of ONNX: samples per second [default: what the file tells, or 44100]
-    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1..=10_000_000), requires = "checkpoint")]
     rate: Option<u32>,
     /// Of ONNX: which axis of the input is time, from 0 [default: the one that its shape leaves open]
-    #[arg(long, value_name = "AXIS")]
+    #[arg(long, value_name = "AXIS", requires = "checkpoint")]
     time_axis: Option<usize>,
     /// How weights are stored: as they are, or rounded where a layer sees few frames
     #[arg(long, value_enum, default_value = "f32")]
@@ -85,7 +89,7 @@ pub(crate) struct Arguments {
     /// Sounds to refit on: a folder, and those in it
     #[arg(long, value_name = "AUDIO_DIR")]
     calibrate: Option<PathBuf>,
-    /// Show what every latency would cost, as a table and a picture [default picture: CHECKPOINT-curve.png]
+    /// Show what every latency would cost, as a table and a picture [default picture: CHECKPOINT-curve.png, or runnel-demo-curve.png]
     #[arg(long, value_name = "FILE.png", num_args = 0..=1, conflicts_with_all = ["latency", "output", "weights"])]
     curve: Option<Option<PathBuf>>,
     /// Print the report as JSON
@@ -115,11 +119,14 @@ struct Report<'a> {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let source = &arguments.checkpoint;
-    std::fs::metadata(source).map_err(|e| crate::input::explain(&e, source))?;
-    if source.is_file() && runnel::format::is_runnel(source).unwrap_or(false) {
-        let cure = "it is converted already, give it to render, inspect or verify";
-        bail!("cannot convert {}: it is a .runnel file; {cure}", source.display());
+    let source = arguments.checkpoint.as_deref().unwrap_or(Path::new("the demo model"));
+    if let Some(source) = &arguments.checkpoint {
+        std::fs::metadata(source).map_err(|e| crate::input::explain(&e, source))?;
+        if is_converted(source) && arguments.latency.is_none() && arguments.curve.is_none() {
+            let cure =
+                "it is converted already, give it to render, inspect or verify, or say which latency with --latency";
+            bail!("cannot convert {}: it is a .runnel file; {cure}", source.display());
+        }
     }
     if arguments.calibrate.is_some() && arguments.latency.is_none() && arguments.curve.is_none() {
         bail!(
@@ -130,15 +137,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(picture) = &arguments.curve {
         let picture = match picture {
             Some(picture) => picture.clone(),
-            None => beside(source, "-curve.png")?,
+            None => arguments.beside("-curve.png")?,
         };
+        if picture.extension().is_none_or(|e| e != "png") {
+            let cure = "name a .png file, or put --curve behind the model";
+            bail!("cannot draw a curve to {}: it does not have the extension .png; {cure}", picture.display());
+        }
         let trained = read(arguments)?;
         let refitter = dial::refitter(&trained, folder, None, source)?;
         return dial::curve(&trained, &refitter, source, &picture, arguments.json);
     }
     let path = match &arguments.output {
         Some(path) => path.clone(),
-        None => beside(source, ".runnel")?,
+        None => arguments.beside(&arguments.latency.map_or(".runnel".into(), |l| format!("-{l}.runnel")))?,
     };
     if path.extension().is_none_or(|e| e != "runnel") {
         bail!(
@@ -201,9 +212,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     report::print(&report::facts(&lines))
 }
 
-/// The checkpoint, as the arguments choose it.
+impl Arguments {
+    /// The default output with this ending.
+    fn beside(&self, ending: &str) -> Result<PathBuf> {
+        match &self.checkpoint {
+            Some(source) => beside(source, ending),
+            None => Ok(format!("runnel-demo{ending}").into()),
+        }
+    }
+}
+
+/// The checkpoint as the arguments choose it, or the demo model.
 fn read(arguments: &Arguments) -> Result<Model> {
-    let source = &arguments.checkpoint;
+    let Some(source) = &arguments.checkpoint else { return Ok(runnel_offline::demo::model()) };
+    if is_converted(source) {
+        let model = runnel::format::load(source)?;
+        if model.info.refit.is_some() {
+            let cure = "give the checkpoint, or what an exact conversion of it wrote";
+            bail!(
+                "cannot refit {}: it was refitted before, and what was trained is not in it; {cure}",
+                source.display()
+            );
+        }
+        return model.offline().map_err(|e| refused("refit", source, &e));
+    }
     let options = Options {
         latents: match (arguments.latents, arguments.fidelity) {
             (Some(count), _) => LatentChoice::Count(count.into()),
@@ -217,6 +249,10 @@ fn read(arguments: &Arguments) -> Result<Model> {
     };
     spin(&format!("Reading {}", source.display()), || runnel::import::open(source, &options))
         .map_err(|e| refused("convert", source, &e))
+}
+
+fn is_converted(source: &Path) -> bool {
+    source.is_file() && runnel::format::is_runnel(source).unwrap_or(false)
 }
 
 /// Number of coefficients, each counted once.

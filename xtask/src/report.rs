@@ -22,6 +22,11 @@ pub(crate) fn warn(text: &str) {
     eprintln!("warning: {text}");
 }
 
+/// Tells a person what is to come, on stderr.
+pub(crate) fn note(text: &str) {
+    eprintln!("{text}");
+}
+
 /// `name  value` lines with aligned values.
 pub(crate) fn facts(lines: &[(&str, String)]) -> String {
     let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);

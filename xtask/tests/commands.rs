@@ -498,6 +498,58 @@ fn f16_leaves_a_model_of_fast_layers_as_it_is() {
 }
 
 #[test]
+fn a_converted_file_is_refitted_once() {
+    let bench = Bench::new();
+    bench.write_model("bands.runnel");
+    std::fs::create_dir(bench.path("sounds")).expect("a folder");
+    bench.write_wav("sounds/tone.wav", 1, 48_000, 400_000);
+    let latency = |name: &str| runnel::format::load(&bench.path(name)).expect("a model").forward.latency_samples();
+    let asked = latency("bands.runnel") - 1;
+    let output = bench.run(&format!("convert bands.runnel --latency {asked} --calibrate sounds"));
+    let (out, err) = texts(&output);
+    assert!(output.status.success(), "{err}");
+    assert!(out.contains("to original") && err.contains("GB of memory"), "{out}{err}");
+    let refitted = format!("bands-{asked}.runnel");
+    assert!(latency(&refitted) <= asked);
+    bench.succeeds(&format!("verify {refitted}"));
+    bench.refuses(&format!("convert {refitted} --latency 0 --calibrate sounds"), &[&refitted, "refitted before"]);
+    bench.refuses("convert bands.runnel", &["bands.runnel", "converted already", "--latency"]);
+}
+
+#[test]
+fn a_refit_that_cannot_be_is_refused() {
+    let bench = Bench::new();
+    let export = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/rave/v2/export.ts");
+    std::fs::copy(export, bench.path("v2.ts")).expect("a copy");
+    bench.write_model("bands.runnel");
+    for folder in ["nothing", "short", "silent", "broken"] {
+        std::fs::create_dir(bench.path(folder)).expect("a folder");
+    }
+    bench.write_wav("short/short.wav", 1, 44_100, 1_000);
+    let sound = |name: &str, value: fn(usize) -> f32| {
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 44_100,
+            bits_per_sample: 32,
+            sample_format: hound::SampleFormat::Float,
+        };
+        let mut writer = hound::WavWriter::create(bench.path(name), spec).expect("a file");
+        (0..600_000).for_each(|n| writer.write_sample(value(n)).expect("a sample"));
+        writer.finalize().expect("a file");
+    };
+    sound("silent/silent.wav", |_| 0.0);
+    sound("broken/broken.wav", |n| if n == 77 { f32::NAN } else { 0.1 });
+    let on = |folder: &str| format!("convert v2.ts --latency 10ms --calibrate {folder}");
+    bench.refuses(&on("absent"), &["absent", "not a folder"]);
+    bench.refuses(&on("nothing"), &["nothing", "no sound file", ".wav"]);
+    bench.refuses(&on("short"), &["v2.ts", "1000 samples of calibration audio", "at least"]);
+    bench.refuses(&on("silent"), &["v2.ts", "600000 samples", "silent"]);
+    bench.refuses(&on("broken"), &["broken.wav", "77"]);
+    bench.refuses("convert v2.ts --calibrate short", &["--latency"]);
+    bench.refuses("convert --curve v2.ts", &["v2.ts", ".png"]);
+}
+
+#[test]
 fn bad_checkpoints_are_refused() {
     let bench = Bench::new();
     bench.write("empty.ts", b"");
@@ -587,6 +639,8 @@ fn wrong_usage_exits_with_2() {
         "convert a --fidelity 2",
         "convert a --latents 0",
         "convert a --weights f8",
+        "convert a --latency fast",
+        "convert --latency 10ms --latents 4",
         "render --slack most",
         "inspect a --block 64",
         "inspect a --load --block 0",

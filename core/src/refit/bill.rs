@@ -8,7 +8,7 @@ use crate::stream::StreamGraph;
 use super::budget::{Bounds, Clock};
 use super::calibration::{Cut, least_samples, live_bytes_per_sample};
 use super::comb::Comb;
-use super::fit::MOST_UNKNOWNS;
+use super::fit::THOROUGH;
 use super::probe::MOST_SAMPLES;
 use super::{EXTRA_TAPS, RefitError};
 
@@ -65,7 +65,7 @@ impl Bill {
 }
 
 /// The least latency of `graph` when every layer gives up all that it can.
-pub(super) fn least(graph: &Graph) -> Result<u64, RefitError> {
+fn least(graph: &Graph) -> Result<u64, RefitError> {
     let ahead = |op: &Op| Comb::of(op).is_some_and(|comb| comb.lookahead() > 0);
     let bounds: Bounds =
         graph.nodes().iter().enumerate().filter(|(_, node)| ahead(&node.op)).map(|(id, _)| (id, 0)).collect();
@@ -86,6 +86,6 @@ fn equations_bytes(op: &Op) -> f64 {
         _ => return 0.0,
     };
     let most = (taps + EXTRA_TAPS as usize + 2) * inputs + 1;
-    let unknowns = most.min(MOST_UNKNOWNS) as f64;
+    let unknowns = most.min(THOROUGH.most_unknowns) as f64;
     EQUATIONS * 8.0 * unknowns * (unknowns + width as f64)
 }

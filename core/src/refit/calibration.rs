@@ -17,13 +17,19 @@ pub struct Clip {
     pub channels: Vec<Vec<f32>>,
 }
 
-/// What a piece is for.
+/// One piece: what it is for, and its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) struct Part {
+    pub(super) purpose: Purpose,
+    pub(super) samples: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
     /// Its rows are in the equations.
-    Solve { samples: usize },
+    Solve,
     /// Ridges and bounds are chosen by it.
-    Judge { samples: usize },
+    Judge,
 }
 
 /// Pieces of calibration audio.
@@ -37,6 +43,8 @@ pub(super) struct Calibration {
     pub(super) held_out: Vec<Signal>,
     /// Samples at either end of a piece that no equation reads.
     pub(super) margins: (u64, u64),
+    /// Samples of silence that a trial takes.
+    short_silence: usize,
 }
 
 /// Longest piece, in samples; fewest pieces.
@@ -46,15 +54,6 @@ const FEWEST_PIECES: usize = 10;
 const MOST_BYTES: f64 = 3e9;
 /// Power below which sound counts as silence: −80 dB of full scale.
 const SILENCE: f64 = 1e-8;
-
-impl Part {
-    /// Length of the piece.
-    pub(super) fn samples(self) -> usize {
-        match self {
-            Self::Solve { samples } | Self::Judge { samples } => samples,
-        }
-    }
-}
 
 impl Calibration {
     /// `clips`, one after another, for refitting `graph`. No more is used than memory holds.
@@ -91,20 +90,40 @@ impl Calibration {
             let start = i * count / used * length;
             Signal { channels: sound.iter().map(|channel| channel[start..start + length].to_vec()).collect() }
         };
-        let mut own = Self { pieces: vec![], parts: vec![], held_out: vec![], margins };
+        let short_silence =
+            (2 * (margins.0 + margins.1) as usize).next_multiple_of(stream.hop_frames() as usize).min(length);
+        let mut own = Self { pieces: vec![], parts: vec![], held_out: vec![], margins, short_silence };
         for i in 0..used {
             match i % 5 {
                 4 => own.held_out.push(piece(i)),
                 kind => {
                     own.pieces.push(piece(i));
-                    let samples = length;
-                    own.parts.push(if kind == 2 { Part::Judge { samples } } else { Part::Solve { samples } });
+                    let purpose = if kind == 2 { Purpose::Judge } else { Purpose::Solve };
+                    own.parts.push(Part { purpose, samples: length });
                 }
             }
         }
         own.pieces.push(Signal { channels: vec![vec![0.0; length]; channels] });
-        own.parts.push(Part::Solve { samples: length });
+        own.parts.push(Part { purpose: Purpose::Solve, samples: length });
         Ok(own)
+    }
+
+    /// As many of the pieces to solve and to judge on, evenly over all, and some of the silence.
+    pub(super) fn fewer(&self, (solve, judge): (usize, usize)) -> Self {
+        let of = |purpose: Purpose, most: usize| {
+            let sounding = 0..self.pieces.len() - 1;
+            let all: Vec<usize> = sounding.filter(|&piece| self.parts[piece].purpose == purpose).collect();
+            (0..all.len().min(most)).map(move |i| all[i * all.len() / all.len().min(most)]).collect::<Vec<_>>()
+        };
+        let mut taken = [of(Purpose::Solve, solve), of(Purpose::Judge, judge)].concat();
+        taken.push(self.pieces.len() - 1);
+        let mut pieces: Vec<Signal> = taken.iter().map(|&piece| self.pieces[piece].clone()).collect();
+        let mut parts: Vec<Part> = taken.iter().map(|&piece| self.parts[piece]).collect();
+        if let (Some(silence), Some(part)) = (pieces.last_mut(), parts.last_mut()) {
+            part.samples = self.short_silence;
+            silence.channels.iter_mut().for_each(|channel| channel.truncate(self.short_silence));
+        }
+        Self { pieces, parts, held_out: vec![], ..*self }
     }
 
     /// The pieces that are sound.

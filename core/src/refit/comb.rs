@@ -100,6 +100,22 @@ impl Comb {
         vec![self.taps(&even).op(), rest.op()]
     }
 
+    /// One group by itself.
+    pub(super) fn of_group(&self, group: usize) -> Self {
+        let own = |bias: &Vec<f64>| bias[group * self.outputs..][..self.outputs].to_vec();
+        Self {
+            groups: 1,
+            weights: vec![self.weights[group].clone()],
+            bias: self.bias.as_ref().map(own),
+            ..self.clone()
+        }
+    }
+
+    /// The same rows, of which nothing is read.
+    pub(super) fn untapped(&self) -> Self {
+        self.taps(&[])
+    }
+
     /// The part of the sums that these taps make.
     fn taps(&self, taps: &[usize]) -> Self {
         let row = self.inputs * self.width();

@@ -77,6 +77,7 @@ mod tests {
         let (one, two) = (Spectra::new(vec![noise(1.0)]), Spectra::new(vec![noise(2.0)]));
         let apart = two.from(&one);
         assert!((apart.log_spectral - 2.0_f64.ln()).abs() < 1e-3, "{apart:?}");
+        assert_eq!(one.from(&two).log_spectral, apart.log_spectral);
         assert!(apart.waveform_db.expect("sounds").abs() < 1e-5);
         assert_eq!(one.from(&one), Distance { waveform_db: None, log_spectral: 0.0 });
     }

@@ -7,6 +7,8 @@ use super::RefitError;
 use super::calibration::Part;
 use super::comb::Comb;
 use super::moments::{Moments, set_weights, weights_of};
+use super::narrow::Narrow;
+use super::rows::Rows;
 use super::signals::Signal;
 use crate::threads;
 
@@ -22,10 +24,23 @@ pub(super) struct Fit {
     pub(super) rows: u64,
 }
 
-/// Ridges tried, in units of the mean power of what is read.
-pub(super) const RIDGES: [f64; 5] = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1];
-/// Unknowns of one output beyond which a layer is left as it is: its equations would take gigabytes.
-pub(super) const MOST_UNKNOWNS: usize = 8192;
+/// How much a fit may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Effort {
+    /// Ridges tried, in units of the mean power of what is read.
+    pub(super) ridges: &'static [f64],
+    /// Unknowns of one output; a layer of more is solved in as many directions of what it reads.
+    pub(super) most_unknowns: usize,
+    /// Rows for each unknown, beyond the first thousands; no more are read where there are.
+    pub(super) rows_per_unknown: usize,
+}
+
+/// For a layer of the result.
+pub(super) const THOROUGH: Effort =
+    Effort { ridges: &[1e-5, 1e-4, 1e-3, 1e-2, 1e-1], most_unknowns: 2048, rows_per_unknown: 128 };
+
+/// Rows that are read however few the unknowns are.
+const FEWEST_ROWS: usize = 16_384;
 
 /// `held` refitted so that over `x` it gives `y`, piece by piece, in the rows that no edge of a piece reaches.
 pub(super) fn fit(
@@ -35,58 +50,73 @@ pub(super) fn fit(
     y: &[Signal],
     parts: &[Part],
     margins: (u64, u64),
-    ridges: &[f64],
+    effort: &Effort,
 ) -> Result<Fit, RefitError> {
     let mut fit = Fit { comb: held.clone(), ridge: 0.0, error: 0.0, held_error: 0.0, rows: 0 };
+    let directions = (effort.most_unknowns / held.offsets.len()).max(1).min(held.inputs);
+    let most = FEWEST_ROWS + effort.rows_per_unknown * directions * held.offsets.len();
+    let rows = Rows::new(&held, x, parts, margins, most);
     for group in 0..held.groups {
-        let sum = |pieces: &Vec<usize>| {
-            let mut moments = Moments::new(&held);
-            for &piece in pieces {
-                moments.add_rows(&held, group, &x[piece], &y[piece], rows(&held, &x[piece], parts[piece], margins));
-            }
-            moments
+        let solved = if directions < held.inputs {
+            let mut narrow = Narrow::new(name, &held, group, (x, y), directions)?;
+            let solved = solve(name, &mut narrow.comb, 0, (&narrow.x, &narrow.y), &rows, effort.ridges)?;
+            narrow.add_to(&mut fit.comb, group);
+            solved
+        } else {
+            solve(name, &mut fit.comb, group, (x, y), &rows, effort.ridges)?
         };
-        let mut moments = threads::map(&stripes(parts), || (), |(), pieces| sum(pieces));
-        let judged = moments.pop().expect("a stripe to judge");
-        let mut whole = Moments::new(&held);
-        moments.iter().for_each(|moments| whole.add(moments));
-        drop(moments);
-
-        let centre = weights_of(&held, group);
-        let solve = |moments: &Moments, ridge: f64| -> Result<Mat<f64>, RefitError> {
-            moments.solve(&centre, ridge).ok_or_else(|| RefitError::Unsolvable { node: name.into() })
-        };
-        let mut best = (f64::INFINITY, ridges[0]);
-        for &ridge in ridges {
-            let error = judged.error(&solve(&whole, ridge)?);
-            if error < best.0 {
-                best = (error, ridge);
-            }
-        }
-        whole.add(&judged);
-        set_weights(&mut fit.comb, group, &solve(&whole, best.1)?);
-        let share = 1.0 / held.groups as f64;
-        fit.ridge = best.1;
-        fit.error += share * best.0;
-        fit.held_error += share * judged.error(&centre);
-        fit.rows = whole.rows();
+        let untapped = held.untapped();
+        let power = sum(&untapped, group, (x, y), &rows, &rows.judged()).spread().max(f64::MIN_POSITIVE);
+        fit.ridge = solved.ridge;
+        fit.error += solved.error / power / held.groups as f64;
+        fit.held_error += solved.held_error / power / held.groups as f64;
+        fit.rows = solved.rows;
     }
     Ok(fit)
 }
 
-/// Three lists of pieces to solve on, and one to judge on.
-fn stripes(parts: &[Part]) -> Vec<Vec<usize>> {
-    let of = |part: fn(&Part) -> bool| (0..parts.len()).filter(move |&piece| part(&parts[piece]));
-    let solved: Vec<usize> = of(|part| matches!(part, Part::Solve { .. })).collect();
-    let mut stripes: Vec<Vec<usize>> = (0..3).map(|i| solved.iter().copied().skip(i).step_by(3).collect()).collect();
-    stripes.push(of(|part| matches!(part, Part::Judge { .. })).collect());
-    stripes
+/// What one group was solved with; the powers of its errors on the rows to judge on.
+struct Solved {
+    ridge: f64,
+    error: f64,
+    held_error: f64,
+    rows: u64,
 }
 
-/// The rows of `comb` over `x` that lie inside the margins.
-fn rows(comb: &Comb, x: &Signal, part: Part, margins: (u64, u64)) -> std::ops::Range<i64> {
-    let samples = part.samples() as u64;
-    let rows = x.frames() as u64 / comb.stride as u64;
-    let of = |samples_in: u64| (samples_in * rows).div_ceil(samples) as i64;
-    of(margins.0)..rows as i64 - of(margins.1)
+/// Gives one group of `comb` the weights of that ridge which serves best on the pieces to judge on, solved on all.
+fn solve(
+    name: &str,
+    comb: &mut Comb,
+    group: usize,
+    signals: (&[Signal], &[Signal]),
+    rows: &Rows,
+    ridges: &[f64],
+) -> Result<Solved, RefitError> {
+    let [a, b, c] = rows.solved();
+    let mut moments =
+        threads::map(&[a, b, c, rows.judged()], || (), |(), pieces| sum(comb, group, signals, rows, pieces));
+    let judged = moments.pop().expect("a list of pieces to judge on");
+    let mut whole = Moments::new(comb);
+    moments.iter().for_each(|moments| whole.add(moments));
+    drop(moments);
+
+    let centre = weights_of(comb, group);
+    let solve = |moments: &Moments, ridge: f64| -> Result<Mat<f64>, RefitError> {
+        moments.solve(&centre, ridge).ok_or_else(|| RefitError::Unsolvable { node: name.into() })
+    };
+    let errors = threads::map(ridges, || (), |(), &ridge| Ok((judged.error(&solve(&whole, ridge)?), ridge)));
+    let errors = errors.into_iter().collect::<Result<Vec<_>, RefitError>>()?;
+    let (error, ridge) = errors.into_iter().min_by(|a, b| a.0.total_cmp(&b.0)).expect("a ridge");
+    whole.add(&judged);
+    set_weights(comb, group, &solve(&whole, ridge)?);
+    Ok(Solved { ridge, error, held_error: judged.error(&centre), rows: whole.rows() })
+}
+
+/// The moments of one group over some pieces.
+fn sum(comb: &Comb, group: usize, (x, y): (&[Signal], &[Signal]), rows: &Rows, pieces: &[usize]) -> Moments {
+    let mut moments = Moments::new(comb);
+    for &piece in pieces {
+        rows.of(piece).for_each(|run| moments.add_rows(comb, group, &x[piece], &y[piece], run));
+    }
+    moments
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use faer::linalg::matmul::matmul;
+use faer::linalg::matmul::triangular::{self, BlockStructure};
 use faer::linalg::solvers::Solve;
 use faer::{Accum, Mat, Par, Side};
 
@@ -13,7 +14,7 @@ use super::signals::Signal;
 /// where one is solved for.
 #[derive(Clone, Debug)]
 pub(super) struct Moments {
-    /// `[unknowns, unknowns]`.
+    /// `[unknowns, unknowns]`; the upper triangle is not kept.
     gram: Mat<f64>,
     /// `[unknowns, outputs]`.
     cross: Mat<f64>,
@@ -24,7 +25,7 @@ pub(super) struct Moments {
 }
 
 /// Rows gathered at once.
-const BLOCK_ROWS: i64 = 2048;
+const BLOCK_ROWS: i64 = 512;
 
 impl Moments {
     /// Nothing summed yet, for one group of `comb`.
@@ -48,7 +49,8 @@ impl Moments {
             for (sums, output) in self.sums.iter_mut().zip(wanted.col_iter()) {
                 output.iter().for_each(|v| *sums = [sums[0] + v, sums[1] + v * v]);
             }
-            matmul(&mut self.gram, Accum::Add, read.transpose(), &read, 1.0, Par::Seq);
+            let (lower, whole) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
+            triangular::matmul(&mut self.gram, lower, Accum::Add, read.transpose(), whole, &read, whole, 1.0, Par::Seq);
             matmul(&mut self.cross, Accum::Add, read.transpose(), &wanted, 1.0, Par::Seq);
             self.rows += (end - start) as u64;
             start = end;
@@ -68,16 +70,19 @@ impl Moments {
         self.rows
     }
 
-    /// Power of the error of `weights` over the power of what is wanted around its mean, all outputs together.
+    /// Power of what is wanted around its mean, all outputs together.
+    pub(super) fn spread(&self) -> f64 {
+        self.sums.iter().map(|[sum, squares]| squares - sum * sum / self.rows.max(1) as f64).sum()
+    }
+
+    /// Power of the error of `weights`, all outputs together.
     pub(super) fn error(&self, weights: &Mat<f64>) -> f64 {
-        let made = &self.gram * weights;
-        let (mut error, mut power) = (0.0, 0.0);
-        for (k, [sum, squares]) in self.sums.iter().enumerate() {
+        let made = self.whole_gram() * weights;
+        let of_output = |(k, [_, squares]): (usize, &[f64; 2])| {
             let rows = 0..weights.nrows();
-            error += squares + rows.map(|r| weights[(r, k)] * (made[(r, k)] - 2.0 * self.cross[(r, k)])).sum::<f64>();
-            power += squares - sum * sum / (self.rows.max(1) as f64);
-        }
-        if power > 0.0 { error.max(0.0) / power } else { 0.0 }
+            squares + rows.map(|r| weights[(r, k)] * (made[(r, k)] - 2.0 * self.cross[(r, k)])).sum::<f64>()
+        };
+        self.sums.iter().enumerate().map(of_output).sum::<f64>().max(0.0)
     }
 
     /// The weights `w` of least `Σ |x·w − y|² + ridge · g · |w − centre|²`, `g` the mean power of what is read; a bias is
@@ -85,16 +90,20 @@ impl Moments {
     pub(super) fn solve(&self, centre: &Mat<f64>, ridge: f64) -> Option<Mat<f64>> {
         let free = self.gram.nrows() - usize::from(self.has_bias);
         let mean = (0..free).map(|i| self.gram[(i, i)]).sum::<f64>() / free.max(1) as f64;
-        let mut gram = self.gram.clone();
+        let mut gram = self.whole_gram();
+        let missing = &self.cross - &gram * centre;
         let least = f64::MIN_POSITIVE.max(1e-12 * self.rows as f64);
         (0..free).for_each(|i| gram[(i, i)] += ridge * mean + least);
         if self.has_bias {
             gram[(free, free)] += least;
         }
-        let missing = &self.cross - &self.gram * centre;
         let solved = centre + gram.llt(Side::Lower).ok()?.solve(&missing);
         let finite = solved.col_iter().all(|column| column.iter().all(|v| v.is_finite()));
         finite.then_some(solved)
+    }
+
+    fn whole_gram(&self) -> Mat<f64> {
+        Mat::from_fn(self.gram.nrows(), self.gram.ncols(), |i, j| self.gram[(i.max(j), i.min(j))])
     }
 
     fn read(&self, comb: &Comb, group: usize, x: &Signal, rows: Range<i64>) -> Mat<f64> {
@@ -242,7 +251,7 @@ mod tests {
                 .sum();
             let mean = wanted.iter().sum::<f64>() / wanted.len() as f64;
             let power: f64 = wanted.iter().map(|v| (v - mean).powi(2)).sum();
-            assert!((whole.error(&solved) - residual / power).abs() < 1e-9);
+            assert!((whole.error(&solved) / whole.spread() - residual / power).abs() < 1e-9);
         }
     }
 

@@ -9,10 +9,10 @@ use crate::rewrite::rewrite_graph;
 use crate::threads;
 
 use super::budget::{Clock, with_ops};
-use super::calibration::{Calibration, Part};
+use super::calibration::{Calibration, Part, Purpose};
 use super::comb::Comb;
 use super::distance::{Distance, Spectra};
-use super::fit::{MOST_UNKNOWNS, fit};
+use super::fit::{Effort, fit};
 use super::signals::{Signal, frames, stream};
 use super::walk::Signals;
 use super::{EXTRA_TAPS, Progress, RefitError};
@@ -29,6 +29,12 @@ pub(super) struct Offer {
     pub(super) cost: f64,
 }
 
+/// What a graph costs, as heard over excerpts of the calibration audio.
+pub(super) struct Price {
+    ears: Ears,
+    exact: f64,
+}
+
 /// Some sounds, and what the original model makes of them.
 pub(super) struct Ears {
     inputs: Vec<Signal>,
@@ -38,8 +44,8 @@ pub(super) struct Ears {
     rebuilds: bool,
 }
 
-/// Ridge of a single trial.
-const RIDGES: [f64; 2] = [1e-4, 1e-2];
+/// For a single trial.
+const BRIEF: Effort = Effort { ridges: &[1e-4, 1e-2], most_unknowns: 768, rows_per_unknown: 4 };
 /// Most multiply-adds of one hearing; most samples.
 const MOST_MACS: f64 = 2e10;
 pub(super) const MOST_SAMPLES: f64 = 2e6;
@@ -74,15 +80,31 @@ impl Ears {
     }
 }
 
+impl Price {
+    /// Against `graph`, the original.
+    pub(super) fn new(graph: &Graph, calibration: &Calibration, rebuilds: bool) -> Result<Self, RefitError> {
+        let ears = Ears::new(graph, excerpts(graph, calibration)?, rebuilds)?;
+        let exact = ears.exact().map_or(0.0, |d| d.log_spectral);
+        Ok(Self { ears, exact })
+    }
+
+    /// What `graph` adds to the distance at the output.
+    pub(super) fn of(&self, graph: &Graph) -> Result<f64, RefitError> {
+        let (original, input) = self.ears.judge(graph)?;
+        let further = input.map_or(0.0, |input| (input.log_spectral - self.exact).max(0.0));
+        // Independent errors add in power; only near the original does the distance to the input tell nothing.
+        let weight = if self.ears.rebuilds { 0.3 } else { 1.0 };
+        Ok(further + weight * original.log_spectral.powi(2))
+    }
+}
+
 /// Prices of all cuts of all layers of `graph`.
 pub(super) fn probe(
     graph: &Graph,
     calibration: &Calibration,
-    rebuilds: bool,
+    price: &Price,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<Offer>, RefitError> {
-    let ears = Ears::new(graph, excerpts(graph, calibration)?, rebuilds)?;
-    let exact = ears.exact().map_or(0.0, |d| d.log_spectral);
     let whole = Clock::new(graph).latency(&BTreeMap::new())?;
     let mut signals = Signals::new(graph, Arc::new(calibration.pieces.clone()));
     let mut offers = Vec::new();
@@ -96,20 +118,17 @@ pub(super) fn probe(
             progress(Progress { stage: "Trying cuts", done: id as u64, total });
             let saved = whole.saturating_sub(Clock::new(graph).latency(&[(id, bound)].into())?);
             let held = comb.held(bound, EXTRA_TAPS);
-            let unknowns = held.offsets.len() * held.inputs;
-            if saved == 0 || unknowns > MOST_UNKNOWNS {
+            let unknowns = (held.offsets.len() * held.inputs).min(BRIEF.most_unknowns);
+            if saved == 0 {
                 continue;
             }
             let read = signals.input(node.inputs[0]);
             let few = few(calibration, read[0].frames() / comb.stride as usize, unknowns);
             let [x, y] = [read, &wanted].map(|all| few.iter().map(|&i| all[i].clone()).collect::<Vec<_>>());
             let parts: Vec<Part> = few.iter().map(|&i| calibration.parts[i]).collect();
-            let fitted = fit(&node.name, held, &x, &y, &parts, calibration.margins, &RIDGES)?;
-            let (original, input) = ears.judge(&with_ops(graph, &[(id, fitted.comb.ops())].into())?)?;
-            let further = input.map_or(0.0, |input| (input.log_spectral - exact).max(0.0));
-            // Independent errors add in power; only near the original does the distance to the input tell nothing.
-            let weight = if rebuilds { 0.3 } else { 1.0 };
-            offers.push(Offer { node: id, bound, saved, cost: further + weight * original.log_spectral.powi(2) });
+            let fitted = fit(&node.name, held, &x, &y, &parts, calibration.margins, &BRIEF)?;
+            let cost = price.of(&with_ops(graph, &[(id, fitted.comb.ops())].into())?)?;
+            offers.push(Offer { node: id, bound, saved, cost });
         }
         signals.keep(id, wanted);
     }
@@ -119,7 +138,7 @@ pub(super) fn probe(
 /// Lookaheads that a layer is tried with.
 fn bounds(comb: &Comb) -> Vec<i64> {
     let most = comb.lookahead();
-    let mut bounds = if most <= 4 { (0..most).collect() } else { vec![0, most / 8, most / 4, most / 2, 3 * most / 4] };
+    let mut bounds = vec![0, most / 4, most / 2, 3 * most / 4];
     bounds.dedup();
     bounds
 }
@@ -127,11 +146,11 @@ fn bounds(comb: &Comb) -> Vec<i64> {
 /// As many pieces as a single trial needs, of both parts.
 fn few(calibration: &Calibration, rows: usize, unknowns: usize) -> Vec<usize> {
     let enough = (4 * unknowns + 4000).div_ceil(rows.max(1));
-    let of = |judge: bool| {
+    let of = |purpose: Purpose| {
         let parts = calibration.parts.iter().enumerate();
-        parts.filter(move |(_, part)| matches!(part, Part::Judge { .. }) == judge).map(|(i, _)| i)
+        parts.filter(move |(_, part)| part.purpose == purpose).map(|(piece, _)| piece)
     };
-    of(false).take(enough.max(3)).chain(of(true).take(enough.div_ceil(3))).collect()
+    of(Purpose::Solve).take(enough.max(3)).chain(of(Purpose::Judge).take(enough.div_ceil(3))).collect()
 }
 
 /// What is listened to at every trial: the middle of each piece, as long as the work allows.

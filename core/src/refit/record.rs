@@ -25,18 +25,18 @@ pub struct Record {
     pub to_input: Option<Distance>,
     /// From the original model's output to its input, of an autoencoder.
     pub exact_to_input: Option<Distance>,
-    /// The layers that were cut, in forward order.
+    /// The layers that were cut, and later ones that were refitted as well, in forward order.
     pub layers: Vec<LayerRecord>,
 }
 
-/// One layer that was cut.
+/// One layer that was refitted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerRecord {
     /// Place in the model.
     pub node: String,
     /// Frames ahead that it was trained with; output frames of a transposed convolution.
     pub lookahead_frames: i64,
-    /// Frames ahead that it kept.
+    /// Frames ahead that it kept; all of them, where it was not cut.
     pub kept_frames: i64,
     /// Ridge, in units of the mean power of what it reads.
     pub ridge: f64,
@@ -46,6 +46,13 @@ pub struct LayerRecord {
     pub held_error: f64,
     /// Equations of each output.
     pub rows: u64,
+}
+
+impl LayerRecord {
+    /// Whether it gave up some of its lookahead.
+    pub fn is_cut(&self) -> bool {
+        self.kept_frames < self.lookahead_frames
+    }
 }
 
 /// Six decimals, which a file gives back as they are.

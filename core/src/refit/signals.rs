@@ -34,7 +34,7 @@ impl Signal {
     }
 
     /// Channel `channel`; the only one, of a signal that has one.
-    fn channel(&self, channel: usize) -> &[f32] {
+    pub(super) fn channel(&self, channel: usize) -> &[f32] {
         &self.channels[channel.min(self.channels.len() - 1)]
     }
 }

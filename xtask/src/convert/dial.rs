@@ -1,11 +1,12 @@
 //! The latency dial: `convert --latency` and `--curve`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
 use runnel::Model;
-use runnel::refit::{self, Clip, Distance, Record, Refitter};
+use runnel::refit::{self, Bill, Clip, Distance, Record, RefitError, Refitter};
 use runnel::sound;
 use serde::Serialize;
 
@@ -38,6 +39,15 @@ impl Latency {
     }
 }
 
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Samples(samples) => write!(f, "{samples}"),
+            Self::Milliseconds(ms) => write!(f, "{ms}ms"),
+        }
+    }
+}
+
 impl FromStr for Latency {
     type Err = String;
 
@@ -60,18 +70,31 @@ pub(super) fn refitter(
     asked: Option<Latency>,
     source: &Path,
 ) -> Result<Refitter> {
-    let refused = |e: refit::RefitError| refused("refit", source, &e);
+    let refused = |e: RefitError| refused("refit", source, &e);
+    let bill = Bill::of(model).map_err(refused)?;
     if let Some(asked) = asked {
-        let (asked, least) = (asked.samples(model.info.sampling_rate), refit::least_samples(model).map_err(refused)?);
+        let (asked, least) = (asked.samples(model.info.sampling_rate), bill.least_latency_samples);
         if asked < least {
-            bail!(refused(refit::RefitError::Impossible { asked, least }));
+            bail!(refused(RefitError::Impossible { asked, least }));
         }
     }
     let (clips, on) = match folder {
         Some(folder) => read(folder, model.info.sampling_rate)?,
         None => synthesized(model.info.sampling_rate)?,
     };
-    watched(|progress| Refitter::new(model, &clips, &on, progress)).map_err(refused)
+    let samples = clips.iter().map(|clip| clip.channels.first().map_or(0, Vec::len)).sum();
+    let memory = format!("refitting takes at most {:.1} GB of memory", bill.most_bytes(samples) as f64 / 1e9);
+    let mut told = false;
+    let new = |progress: &mut dyn FnMut(refit::Progress)| {
+        Refitter::new(model, &clips, &on, &mut |now| {
+            // Not before the sounds were found good.
+            if !std::mem::replace(&mut told, true) {
+                report::note(&memory);
+            }
+            progress(now);
+        })
+    };
+    watched(new).map_err(refused)
 }
 
 /// The model at `asked`.
@@ -98,7 +121,7 @@ pub(crate) fn facts(record: &Record, sampling_rate: u32) -> Vec<(&'static str, S
     lines
 }
 
-/// What was cut, layer by layer.
+/// What was cut, layer by layer, and how many more were refitted.
 pub(super) fn layers(record: &Record) -> String {
     let heads = [
         ("layer", Align::Left),
@@ -109,7 +132,7 @@ pub(super) fn layers(record: &Record) -> String {
         ("ridge", Align::Right),
     ];
     let percent = |power: f64| format!("{:.2} %", 100.0 * power);
-    let rows = record.layers.iter().map(|layer| {
+    let rows = record.layers.iter().filter(|layer| layer.is_cut()).map(|layer| {
         vec![
             layer.node.clone(),
             layer.lookahead_frames.to_string(),
@@ -119,7 +142,12 @@ pub(super) fn layers(record: &Record) -> String {
             format!("{:.0e}", layer.ridge),
         ]
     });
-    report::table(&heads, &rows.collect::<Vec<_>>())
+    let table = report::table(&heads, &rows.collect::<Vec<_>>());
+    match record.layers.iter().filter(|layer| !layer.is_cut()).count() {
+        0 => table,
+        1 => format!("{table}\nand 1 layer behind the first of them refitted, not cut"),
+        more => format!("{table}\nand {more} layers behind the first of them refitted, not cut"),
+    }
 }
 
 /// The whole curve as a table, and as a picture at `picture`.
@@ -177,7 +205,7 @@ fn table(records: &[Record], rate: u32) -> String {
         vec![
             ms(record.asked_samples),
             ms(record.reached_samples),
-            record.layers.len().to_string(),
+            record.layers.iter().filter(|layer| layer.is_cut()).count().to_string(),
             format!("{:.3}", record.to_original.log_spectral),
             decibels(&record.to_original),
             record.to_input.map_or("–".into(), |d| format!("{:.3}", d.log_spectral)),
