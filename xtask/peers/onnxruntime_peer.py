@@ -1,4 +1,5 @@
-"""Plays an ONNX export, block by block, on one thread. It keeps no state, so that blocks do not fit together."""
+"""Plays an ONNX export, block by block, on one thread. It keeps no state, so that blocks do not fit together, and
+a block may give less than it has."""
 
 import onnxruntime
 
@@ -14,4 +15,4 @@ def load(model, channels, block):
     return f"onnxruntime {onnxruntime.__version__}", lambda x: session.run(None, {name: x})[0], lambda x: x
 
 
-serve(load)
+serve(load, streams=False)

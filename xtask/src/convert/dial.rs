@@ -26,7 +26,7 @@ pub(super) enum Latency {
 }
 
 /// Milliseconds that a curve shows, where the model allows them.
-const CURVE_MS: [f64; 8] = [400.0, 250.0, 170.0, 100.0, 60.0, 50.0, 40.0, 30.0];
+const CURVE_MS: [f64; 12] = [400.0, 250.0, 170.0, 100.0, 60.0, 50.0, 40.0, 30.0, 20.0, 15.0, 10.0, 5.0];
 /// Seconds of synthesized calibration audio.
 const SYNTHESIZED_SECONDS: usize = 300;
 
