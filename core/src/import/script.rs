@@ -1,7 +1,10 @@
 //! TorchScript archives: `.ts` → a tree of modules. The code in the archive is never run; of it, only the lines that
 //! declare constants (`name : Final[…] = …`) are read.
 
+mod ast;
 mod constants;
+mod lex;
+mod parse;
 #[cfg(test)]
 mod tests;
 
