@@ -153,25 +153,3 @@ proptest! {
         let _ = from_archive(&mut Archive::new(archive, "x.ts").unwrap());
     }
 }
-
-#[test]
-fn zz_all() {
-    fn walk(dir: &std::path::Path, count: &mut [usize; 2]) {
-        for entry in std::fs::read_dir(dir).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, count);
-            } else {
-                let text = std::fs::read_to_string(&path).unwrap();
-                count[0] += 1;
-                if let Err((line, reason)) = super::parse::file(&text) {
-                    count[1] += 1;
-                    println!("{}:{line}: {reason}", path.display());
-                }
-            }
-        }
-    }
-    let mut count = [0, 0];
-    walk(std::path::Path::new("/tmp/script/all"), &mut count);
-    println!("{count:?}");
-}
