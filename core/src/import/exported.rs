@@ -71,6 +71,29 @@ pub fn from_archive<R: Read + Seek>(
     model(name, &root, graphs, Default::default(), options)
 }
 
+/// The graph of one channel that the method `forward` of the class `Model` in `code` makes, without attributes.
+///
+/// # Errors
+/// As [`open`].
+pub fn from_code(code: &[u8]) -> Result<Graph, ImportError> {
+    let root = Module {
+        class: "Model".into(),
+        qualified: "__torch__.Model".into(),
+        attributes: Default::default(),
+        constants: Default::default(),
+    };
+    let entries = |name: &str| Ok((name == "code/__torch__.py").then(|| code.to_vec()));
+    let mut walk = Walk {
+        program: Program::new(Box::new(entries)),
+        object: Object::new(&root),
+        idiom: rave::idioms::idiom,
+        budget: (1 << 16) + 64 * code.len() as u64,
+        draws: 0,
+        constants: Rc::default(),
+    };
+    walk.method("forward", Signature { channels: 1, makes: None })
+}
+
 /// The graphs of an export's methods.
 #[derive(Debug)]
 pub(super) struct Graphs {

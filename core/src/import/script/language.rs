@@ -37,7 +37,10 @@ pub(super) fn call(run: &mut Run<'_, '_>, name: &str, arguments: &[Value]) -> Re
             value => number::float(value).map(Value::Float).or_else(|reason| refuse(run, reason)),
         }),
         ("bool" | "Bool", [value]) => run.truth(value).map(Value::Bool),
-        ("str", [value]) => Ok(text(value).into()),
+        ("str", [value]) => {
+            let made = Value::from(text(value));
+            run.pay(&made).map(|()| made)
+        }
         ("NumToTensor" | "num_to_tensor", [value]) => torch::scalar_tensor(run, name, value),
         ("range", [end]) => range(run, &Value::Int(0), end, &Value::Int(1)),
         ("range", [start, end]) => range(run, start, end, &Value::Int(1)),
@@ -110,7 +113,7 @@ fn range(run: &mut Run<'_, '_>, start: &Value, end: &Value, step: &Value) -> Res
     if step == 0 || count > MOST as i128 {
         return Err(run.refusal("range", format!("has {count} numbers, at most {MOST} are walked")));
     }
-    run.step(count.max(0) as usize)?;
+    run.step(4 * count.max(0) as usize)?;
     Ok(Value::list((0..count).map(|i| Value::Int((start + i * step) as i64)).collect()))
 }
 
@@ -163,17 +166,33 @@ pub(super) fn list(run: &mut Run<'_, '_>, name: &str, arguments: &[Value]) -> Op
             if made.len() > MOST { Err("makes a string too long".into()) } else { Ok(Value::Text(made.into())) }
         }
         ("warn", _) => Ok(Value::None),
+        // How a loop over a range with bounds is printed.
+        ("__range_length", [start, end, step]) => number::whole(start).and_then(|start| {
+            let (end, step) = (i128::from(number::whole(end)?), i128::from(number::whole(step)?));
+            if step == 0 {
+                return Err("steps by 0".into());
+            }
+            let count = (end - i128::from(start) + step - step.signum()) / step;
+            Ok(Value::Int(i64::try_from(count.max(0)).unwrap_or(i64::MAX)))
+        }),
+        ("__derive_index", [index, start, step]) => number::whole(index).and_then(|index| {
+            let at =
+                number::whole(step)?.checked_mul(index).and_then(|far| far.checked_add(number::whole(start).ok()?));
+            at.map(Value::Int).ok_or_else(|| "does not fit 64 bits".into())
+        }),
         ("IntImplicit", [value]) => return Some(call(run, "int", std::slice::from_ref(value))),
         ("FloatImplicit", [value]) => return Some(call(run, "float", std::slice::from_ref(value))),
         ("item" | "ScalarImplicit" | "Scalar", [value]) => return Some(scalar(run, name, value)),
         ("Int" | "Float" | "Bool", [_]) => return Some(call(run, name, arguments)),
         _ => return None,
     };
-    let cost = if let Ok(Value::List(list)) = &outcome { list.items.borrow().len() } else { 0 };
-    Some(match run.step(if name == "append" { 1 } else { cost }) {
-        Ok(()) => outcome.map_err(|reason| run.refusal(name, reason)),
-        Err(error) => Err(error),
-    })
+    let value = match outcome {
+        Ok(value) => value,
+        Err(reason) => return Some(Err(run.refusal(name, reason))),
+    };
+    // `append` gives the list that it was given.
+    let paid = if name == "append" { Ok(()) } else { run.pay(&value) };
+    Some(paid.map(|()| value))
 }
 
 fn is(a: &Value, b: &Value) -> bool {

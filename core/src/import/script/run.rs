@@ -16,7 +16,7 @@ use crate::import::onnx::value::Signal;
 
 /// Statements, calls and expressions within each other, and in all.
 const DEPTH: usize = 220;
-const STEPS: usize = 1 << 21;
+const STEPS: usize = 1 << 20;
 
 /// What stands in for a method or function whose meaning is one operation of a graph: the class and method, or the
 /// function, without mangling; then its arguments, `self` first. `None` leaves it to the code.
@@ -295,6 +295,18 @@ impl<'p, 'a> Run<'p, 'a> {
             return Err(self.refusal("code", format!("runs more than {STEPS} steps; its loops may have no end")));
         }
         Ok(())
+    }
+
+    /// Counts the memory of a new list or string as work.
+    pub(super) fn pay(&mut self, value: &Value) -> Result<(), ImportError> {
+        match value {
+            Value::List(list) => {
+                let items = list.items.borrow().len();
+                self.step(items.saturating_mul(4))
+            }
+            Value::Text(text) => self.step(text.len() / 8),
+            _ => Ok(()),
+        }
     }
 
     fn deeper(&mut self) -> Result<(), ImportError> {

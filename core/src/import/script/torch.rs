@@ -75,7 +75,9 @@ pub(super) fn call(
         _ => None,
     };
     if let Some(result) = on_numbers {
-        return result.map_err(|reason| run.refusal(name, reason));
+        let value = result.map_err(|reason| run.refusal(name, reason))?;
+        run.pay(&value)?;
+        return Ok(value);
     }
     let shown = format!("torch.{name}");
     let arguments = Arguments { plain, named };

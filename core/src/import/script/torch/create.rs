@@ -39,6 +39,8 @@ pub(super) fn run(run: &mut Run<'_, '_>, name: &str, a: &Arguments) -> Made<Opti
         "tensor" | "as_tensor" | "scalar_tensor" => {
             let value = a.get(0, "data").ok_or("is given nothing")?.clone();
             let tensor = scalar_tensor(run, name, &value)?;
+            let values = tensor.constant().map_or(0, |constant| constant.len());
+            run.build.spend(values)?;
             match a.get(1, "dtype") {
                 Some(kind @ Value::Int(_)) => super::call(run, "to", vec![tensor, kind.clone()], vec![])?,
                 _ => tensor,

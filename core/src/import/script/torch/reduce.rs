@@ -62,8 +62,8 @@ pub(super) fn run(run: &mut Run<'_, '_>, name: &str, a: &Arguments) -> Made<Opti
         }
         "group_norm" | "instance_norm" => {
             let x = a.operand(run, 0, "input")?;
-            let axes = vec![ints("axes", vec![-1])];
-            one(run, "ReduceMean", vec![Some(x)], axes)?;
+            // The message of a mean over time, where that is the last axis.
+            one(run, "ReduceMean", vec![Some(x)], vec![ints("axes", vec![-1])])?;
             return Err("sums up the whole signal in time; use batch norm, or layer norm over channels".into());
         }
         "cumsum" | "cumprod" => {
