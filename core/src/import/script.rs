@@ -1,5 +1,11 @@
-//! TorchScript archives: `.ts` → a tree of modules. The code in the archive is never run; of it, only the lines that
-//! declare constants (`name : Final[…] = …`) are read.
+//! TorchScript archives: `.ts` → a tree of modules, with the constants that their classes declare in code
+//! (`name : Final[…] = …`); and the archive's code, walked over signals where a model is known by nothing else.
+//!
+//! ```text
+//! lex ──▶ parse (ast) ──▶ run (program, value) ──▶ language, number, torch/* ──▶ a Graph ──▶ tidy
+//! ```
+//!
+//! Nothing is executed: what the tables of operators do not know is refused.
 
 mod ast;
 pub(in crate::import) mod compare;

@@ -67,7 +67,8 @@ pub(super) enum Node {
     Name(Rc<str>),
     List(Vec<Expr>),
     Tuple(Vec<Expr>),
-    Dict(Vec<(Expr, Expr)>),
+    /// Known, so that it is refused by name.
+    Dict,
     Attribute(Box<Expr>, Rc<str>),
     Index(Box<Expr>, Box<Expr>),
     /// Callee, arguments, arguments by name.

@@ -94,7 +94,7 @@ pub(super) fn binary(name: &str, a: &Value, b: &Value) -> Option<Result<Value, S
             "add" if x.len() + y.len() <= MOST => Ok(Value::Text(format!("{x}{y}").into())),
             "eq" => Ok(Value::Bool(x == y)),
             "ne" => Ok(Value::Bool(x != y)),
-            _ => Err("is not known of strings".into()),
+            _ => Err(format!("is not known of strings, or makes one of more than {MOST} characters")),
         }),
         _ if is_list(a) || is_list(b) => Some(lists(name, a, b)),
         _ if is_number(a) && is_number(b) => Some(numbers(name, a, b)),

@@ -173,16 +173,15 @@ impl Parser {
                 (many, _) => Node::Tuple(many),
             },
             _ => {
-                let mut pairs = vec![];
                 while !self.accepts("}") {
-                    let key = self.expression()?;
+                    self.expression()?;
                     self.sign(":")?;
-                    pairs.push((key, self.expression()?));
+                    self.expression()?;
                     if !self.accepts(",") && !self.sees("}") {
                         return Err(self.unexpected("a comma"));
                     }
                 }
-                Node::Dict(pairs)
+                Node::Dict
             }
         };
         Ok(Expr { line, node })

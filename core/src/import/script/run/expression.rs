@@ -36,7 +36,7 @@ impl Run<'_, '_> {
             Node::Name(name) => return self.name(name, names),
             Node::List(items) => Value::list(self.all(items, names)?),
             Node::Tuple(items) => Value::tuple(self.all(items, names)?),
-            Node::Dict(_) => {
+            Node::Dict => {
                 return Err(self.refusal("a dictionary", "is not followed; keep what it holds in attributes"));
             }
             Node::Attribute(object, name) => {
