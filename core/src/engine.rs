@@ -3,6 +3,7 @@
 
 mod adaptation;
 mod held;
+mod interleave;
 mod moments;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 pub(crate) use adaptation::Adaptation;
 pub use adaptation::{Learned, LearnedNode, Learning, RestoreError};
 pub use held::Held;
+use interleave::{interleave, separate};
 pub use moments::Moments;
 
 use crate::kernels::{Call, Kernel};
@@ -167,21 +169,17 @@ impl Engine {
             let (own, received) = (first.of_mut(&mut self.state.arena), self.state.received);
             for piece in first.stretches(received..received + taken as i64) {
                 let from = at + (piece.start - received) as usize;
-                let rows = own[first.at(piece.start)..].chunks_exact_mut(first.channels);
-                for (i, row) in (from..from + (piece.end - piece.start) as usize).zip(rows) {
-                    input.iter().zip(row).for_each(|(channel, value)| *value = channel[i]);
-                }
+                let values = (piece.end - piece.start) as usize * first.channels;
+                interleave(input, from, &mut own[first.at(piece.start)..][..values]);
             }
             let before = self.plan.due(self.state.received);
             self.advance(taken as i64, observe);
             let after = self.plan.due(self.state.received);
             let ring = last.of(&self.state.arena);
             for piece in last.stretches(before..after) {
-                let rows = ring[last.at(piece.start)..].chunks_exact(last.channels);
-                for row in rows.take((piece.end - piece.start) as usize) {
-                    output.iter_mut().zip(row).for_each(|(channel, value)| channel[written] = *value);
-                    written += 1;
-                }
+                let frames = (piece.end - piece.start) as usize;
+                separate(&ring[last.at(piece.start)..][..frames * last.channels], output, written);
+                written += frames;
             }
         }
         written

@@ -17,6 +17,7 @@ pub mod prior;
 pub mod random;
 pub mod refit;
 pub mod rewrite;
+pub mod sound;
 pub mod stream;
 pub mod tensor;
 mod threads;

@@ -10,6 +10,7 @@
 //! clips ──Calibration──▶ pieces ──probe──▶ offers ──choose──▶ bounds ──layers──▶ refitted graph ──Ears──▶ record
 //! ```
 
+mod bill;
 mod budget;
 mod calibration;
 mod comb;
@@ -26,11 +27,12 @@ mod walk;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use bill::Bill;
 pub use calibration::Clip;
 pub use distance::Distance;
 pub use record::{LayerRecord, Record};
 
-use budget::{Bounds, Clock, choose, with_ops};
+use budget::{Bounds, choose, with_ops};
 use calibration::Calibration;
 use comb::Comb;
 use fit::{Fit, RIDGES, fit};
@@ -43,7 +45,10 @@ use crate::model::{Latent, Model};
 use crate::plan::PlanError;
 use crate::rewrite::{RewriteError, fold_norms, rewrite_graph};
 
-/// How far a refit has come.
+/// Counts changes of what a refit makes of the same sounds: part of the names of refitted models that are kept.
+pub const VERSION: u32 = 1;
+
+/// How far a refit has come. Whoever is told may unwind to end it: nothing is left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// What is being done.
@@ -257,8 +262,5 @@ fn layers(
 /// # Errors
 /// When the model cannot be rewritten.
 pub fn least_samples(model: &Model) -> Result<u64, RefitError> {
-    let graph = fold_norms(&model.forward)?;
-    let ahead = |op: &Op| Comb::of(op).is_some_and(|comb| comb.lookahead() > 0);
-    let bounds = graph.nodes().iter().enumerate().filter(|(_, node)| ahead(&node.op)).map(|(id, _)| (id, 0)).collect();
-    Clock::new(&graph).latency(&bounds)
+    bill::least(&fold_norms(&model.forward)?)
 }

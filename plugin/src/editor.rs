@@ -2,6 +2,7 @@
 
 mod browser;
 mod controls;
+mod dial;
 mod drops;
 mod footer;
 mod fourier;
@@ -130,11 +131,12 @@ impl EditorApp {
         let said = self.models.said().or(self.presets.said()).is_some();
         let told = said || status.phase != Phase::Settled || status.note.is_some();
         let notice = if told { 24.0 } else { -theme::GAP };
-        let learning = learning::height(&self.params);
-        let [header, notice, learning, middle, panel, footer] =
-            theme::rows(window.shrink(theme::GAP), [76.0, notice, learning, 0.0, panel::HEIGHT, 20.0]);
+        let (dial, learning) = (dial::height(&status), learning::height(&self.params));
+        let [header, notice, dial, learning, middle, panel, footer] =
+            theme::rows(window.shrink(theme::GAP), [76.0, notice, dial, learning, 0.0, panel::HEIGHT, 20.0]);
         self.header(ui, header, &status, hand);
         self.notice(ui, notice, &status);
+        dial::show(ui, dial, &status, &self.params, &self.loader);
         learning::show(ui, learning, &self.params, hand);
         self.middle(ui, middle, &status, hand, rate);
         panel::show(ui, panel, &self.params, hand);
@@ -297,7 +299,12 @@ mod tests {
     use egui::accesskit::{Action, Role};
 
     use super::*;
-    use crate::folders::TestFolder;
+    use crate::calibration::Sounds;
+    use crate::dial::Dial;
+    use crate::folders::{Folders, TestFolder};
+    use crate::loader::Refit;
+    use crate::model_file::ModelReference;
+    use crate::test_models::lookahead_stream;
 
     /// A window without a host: pictures are laid out, nobody sees them.
     struct Rig {
@@ -317,16 +324,40 @@ mod tests {
             Self { app, context, time: 0.0 }
         }
 
+        fn in_folders(folders: Folders) -> Self {
+            let rig = Self::new();
+            let params = rig.app.params.clone();
+            let (loader, _) = Loader::with_folders(params.clone(), folders);
+            let app = EditorApp::new(params, loader, Arc::default(), Repaint::default());
+            Self { app, ..rig }
+        }
+
+        /// Clicks on what has this name.
+        fn press(&mut self, name: &str) {
+            let update = self.picture().platform_output.accesskit_update.unwrap();
+            let named = update.nodes.iter().find(|(_, node)| node.label() == Some(name)).unwrap();
+            let bounds = named.1.bounds().unwrap();
+            let at = egui::pos2(((bounds.x0 + bounds.x1) / 2.0) as f32, ((bounds.y0 + bounds.y1) / 2.0) as f32);
+            for events in click(at) {
+                self.picture_of(&Drag::Absent, events);
+            }
+        }
+
         fn picture(&mut self) -> egui::FullOutput {
             self.picture_with(&Drag::Absent)
         }
 
         fn picture_with(&mut self, drag: &Drag) -> egui::FullOutput {
+            self.picture_of(drag, vec![])
+        }
+
+        fn picture_of(&mut self, drag: &Drag, events: Vec<egui::Event>) -> egui::FullOutput {
             self.time += 0.033;
             let size = vec2(SIZE.width, SIZE.height);
             let input = egui::RawInput {
                 screen_rect: Some(Rect::from_min_size(egui::Pos2::ZERO, size)),
                 time: Some(self.time),
+                events,
                 ..Default::default()
             };
             let mut output = self.context.clone().run_ui(input, |ui| self.app.show(ui, drag));
@@ -348,6 +379,17 @@ mod tests {
         fn sleep(&mut self) -> Duration {
             self.picture().viewport_output[&egui::ViewportId::ROOT].repaint_delay
         }
+    }
+
+    /// What a click at `at` consists of, picture by picture.
+    fn click(at: egui::Pos2) -> [Vec<egui::Event>; 3] {
+        let button = |pressed| egui::Event::PointerButton {
+            pos: at,
+            button: egui::PointerButton::Primary,
+            pressed,
+            modifiers: egui::Modifiers::NONE,
+        };
+        [vec![egui::Event::PointerMoved(at)], vec![button(true)], vec![button(false)]]
     }
 
     #[test]
@@ -385,6 +427,94 @@ mod tests {
         assert_eq!(rig.app.models.said(), None, "what was said of another file is over");
         let mut rest = || (0..300).any(|_| rig.sleep() == Duration::MAX);
         assert!(rest());
+    }
+
+    #[test]
+    fn a_latency_is_chosen_and_what_becomes_of_it_is_told() {
+        let folder = TestFolder::new("editor-dial");
+        let (model, sound) = (folder.0.join("m.runnel"), folder.0.join("m calibration/noise.wav"));
+        runnel::format::save(&lookahead_stream(14_400, 1, 48_000), &model).unwrap();
+        std::fs::create_dir_all(sound.parent().unwrap()).unwrap();
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 48_000,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::create(&sound, spec).unwrap();
+        (0..480_000_i64).for_each(|n| writer.write_sample((n * n % 20_011 - 10_000) as i16).unwrap());
+        writer.finalize().unwrap();
+
+        let mut rig = Rig::in_folders(Folders::below(folder.0.join("home")));
+        rig.app.loader.start();
+        rig.app.models.choose(model.to_str().unwrap().to_owned());
+        assert!(rig.tells(&Drag::Absent, "300 ms as trained. A shorter latency is calibrated on 1 file of "));
+        for name in ["Exact", "250 ms", "170 ms", "100 ms", "60 ms"] {
+            assert!(rig.tells(&Drag::Absent, &format!("Model latency: {name}")), "{name}");
+        }
+        rig.press("Model latency: 100 ms");
+        assert_eq!(rig.app.params.model_path.dial(), Dial::Ms100);
+        assert!(rig.tells(&Drag::Absent, "refitted from 300 ms. On sounds that were held out it is "));
+        rig.press("Model latency: Exact");
+        assert!(rig.tells(&Drag::Absent, "300 ms as trained"));
+        // Too short to be refitted on.
+        std::fs::write(&sound, &std::fs::read(&sound).unwrap()[..44]).unwrap();
+        rig.press("Model latency: 60 ms");
+        assert!(rig.tells(&Drag::Absent, "Not refitted to 60 ms: "));
+        assert_eq!(rig.app.params.model_path.dial(), Dial::Exact);
+        rig.app.loader.stop();
+    }
+
+    #[test]
+    fn a_refit_is_watched_and_cancelled() {
+        let rig = Rig::new();
+        let sounds = Sounds::Synthesized { empty: None };
+        let facts = Facts {
+            name: "m".into(),
+            description: String::new(),
+            path: "m.runnel".into(),
+            model_rate: 44_100,
+            latent_names: vec![],
+            has_prior: false,
+            steered: vec![],
+            receptive_field: (None, 26_568),
+            format: None,
+            latency_samples: 26_568,
+            exact_samples: 26_568,
+            refit: None,
+            dials: Dial::ALL.to_vec(),
+            sounds: sounds.clone(),
+            runs_at_multiples: false,
+        };
+        let (stage, on, most_bytes) = ("Trying cuts", sounds.to_string(), Some(2_900_000_000));
+        let refit = Refit::Working { dial: Dial::Ms60, stage, done: 43, total: 100, on, most_bytes };
+        let status = Status { playing: Some(facts), refit, ..Status::default() };
+        assert_eq!(dial::height(&status), 30.0);
+        let contents = crate::model_file::Contents { size: 0, hash: String::new() };
+        let known = ModelReference::known("m.runnel".as_ref(), contents, Dial::Ms60, &Folders::of_user());
+        rig.app.params.model_path.choose("m.runnel".into());
+        rig.app.params.model_path.settle(rig.app.params.model_path.generation(), known);
+        let mut told = vec![];
+        let mut show = |events: Vec<egui::Event>| {
+            let size = vec2(SIZE.width, 40.0);
+            let screen_rect = Some(Rect::from_min_size(egui::Pos2::ZERO, size));
+            let input = egui::RawInput { screen_rect, events, ..Default::default() };
+            let mut output = rig.context.clone().run_ui(input, |ui| {
+                let rect = ui.max_rect();
+                dial::show(ui, rect, &status, &rig.app.params, &rig.app.loader);
+            });
+            output.textures_delta.clear();
+            told = output.platform_output.accesskit_update.unwrap().nodes;
+            let cancel = told.iter().find(|(_, node)| node.label() == Some("Cancel")).unwrap().1.bounds().unwrap();
+            egui::pos2(((cancel.x0 + cancel.x1) / 2.0) as f32, ((cancel.y0 + cancel.y1) / 2.0) as f32)
+        };
+        let at = show(vec![]);
+        for events in click(at) {
+            show(events);
+        }
+        let whole = "Refitting to 60 ms: trying cuts 43 %, on synthesized sounds, in at most 2.9 GB of memory";
+        assert!(told.iter().any(|(_, node)| node.value() == Some(whole) || node.label() == Some(whole)), "{told:?}");
+        assert_eq!(rig.app.params.model_path.dial(), Dial::Exact, "what plays stays");
     }
 
     #[test]

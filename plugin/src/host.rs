@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use nice_plug::params::persist::PersistentField;
 use nice_plug::prelude::{Plugin, PluginApi, ProcessContext};
 
+use crate::dial::Dial;
 use crate::model_file::{Known, ModelReference};
 
 /// The model a person or a project asks for; its path is kept in the host's state, empty for none.
@@ -95,6 +96,29 @@ impl ModelPath {
         choice.kept = ModelReference::at(path.as_str());
         (choice.text, choice.by) = (path, Wisher::Person);
         self.0.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The latency that the model is to be played at.
+    pub fn dial(&self) -> Dial {
+        self.choice().kept.dial()
+    }
+
+    /// Chooses the latency that the model is to be played at. Nothing, of a model that was not read yet.
+    pub fn turn(&self, dial: Dial) {
+        let mut choice = self.choice();
+        let Some(known) = &mut choice.kept.known else { return };
+        known.refit_ms = dial;
+        (choice.text, choice.by) = (choice.kept.path.clone(), Wisher::Person);
+        self.0.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The latency of the wish of this generation cannot be had: the state keeps this one.
+    pub fn turn_back(&self, generation: u64, dial: Dial) {
+        let mut choice = self.choice();
+        if generation == self.generation() {
+            let Choice { kept, good, .. } = &mut *choice;
+            [kept, good].into_iter().filter_map(|r| r.known.as_mut()).for_each(|known| known.refit_ms = dial);
+        }
     }
 
     /// The wish of this generation came true, as this model.

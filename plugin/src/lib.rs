@@ -5,9 +5,11 @@
 //! needs against its own defects.
 
 pub mod audio;
+pub mod calibration;
 #[cfg(test)]
 mod clap_tests;
 pub mod delay;
+pub mod dial;
 #[cfg(feature = "editor")]
 pub mod dialog;
 pub mod dynamics;
@@ -133,8 +135,13 @@ impl<const CONTROLLERS: bool> Plugin for Runnel<CONTROLLERS> {
             return false;
         }
         self.loader.start();
-        self.path.set_offline(config.process_mode == ProcessMode::Offline);
-        self.path.install(self.loader.activate(format, config.max_buffer_size as usize));
+        let (offline, most_frames) = (config.process_mode == ProcessMode::Offline, config.max_buffer_size as usize);
+        self.path.set_offline(offline);
+        self.path.install(if offline {
+            self.loader.activate_offline(format, most_frames)
+        } else {
+            self.loader.activate(format, most_frames)
+        });
         self.notes = Notes::default();
         self.told_latency = self.path.latency_samples();
         context.set_latency_samples(self.told_latency as u32);

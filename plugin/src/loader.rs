@@ -7,11 +7,12 @@
 mod cache;
 mod marker;
 mod read;
+mod refit;
 mod status;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -26,7 +27,8 @@ use crate::notes::Notes;
 use crate::params::{Latency, Mode, RunnelParams};
 use cache::Cache;
 use marker::{Marker, Markers};
-pub use status::{Facts, Phase, Status, Step};
+use refit::Refits;
+pub use status::{Facts, Phase, Refit, Status, Step};
 
 /// How often the thread looks around.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -40,6 +42,9 @@ pub struct Loader {
     library: Library,
     cache: Cache,
     markers: Markers,
+    refits: Refits,
+    /// What threads of its own hold it by.
+    own: Weak<Self>,
     /// Held while a model is read, so that an activation waits for the thread's work instead of doing it again.
     shelf: Mutex<Shelf>,
     status: Mutex<Status>,
@@ -53,11 +58,12 @@ pub struct Loader {
 struct Shelf {
     /// What the host sends, and the longest block of it.
     host: Option<(Format, usize)>,
-    /// The generation of the wish that was looked at last, and what its model was to be planned for.
-    read: Option<(u64, Mode, Latency)>,
+    /// The generation of the wish that was looked at last, what its model was to be planned for, and how many refits had
+    /// succeeded by then.
+    read: Option<(u64, Mode, Latency, u64)>,
     model: Option<Arc<LoadedModel>>,
     /// What the model was read from, and planned for.
-    source: Option<(PathBuf, Contents, Mode, Latency)>,
+    source: Option<Source>,
     /// What a project misses.
     missed: Option<Contents>,
     /// From before a model is read until its engines are made.
@@ -68,6 +74,17 @@ struct Shelf {
     stage_serial: u64,
     /// The model and setup of the newest stage, and the generation of what its model had learned.
     handed: Option<(u64, Setup, u64)>,
+}
+
+/// What a model was read from, and planned for.
+#[derive(Clone, Debug, PartialEq)]
+struct Source {
+    path: PathBuf,
+    contents: Contents,
+    mode: Mode,
+    latency: Latency,
+    /// By which order it was refitted; none as the file has it.
+    refit: Option<refit::Order>,
 }
 
 struct Queues {
@@ -85,7 +102,7 @@ impl Loader {
     pub fn with_folders(params: Arc<RunnelParams>, folders: Folders) -> (Arc<Self>, Exchange) {
         let (outgoing, incoming) = RingBuffer::new(QUEUE);
         let (retired, returned) = RingBuffer::new(QUEUE);
-        let loader = Self {
+        let loader = Arc::new_cyclic(|own| Self {
             params,
             library: Library::new(&folders),
             cache: Cache::new(&folders),
@@ -96,9 +113,11 @@ impl Loader {
             on_change: OnceLock::new(),
             thread: Mutex::default(),
             queues: Mutex::new(Some(Queues { outgoing, returned })),
+            refits: Refits::default(),
+            own: own.clone(),
             stop: AtomicBool::new(false),
-        };
-        (Arc::new(loader), Exchange { incoming, retired })
+        });
+        (loader, Exchange { incoming, retired })
     }
 
     /// Starts the thread, unless it runs.
@@ -117,6 +136,7 @@ impl Loader {
             thread.thread().unpark();
             let _ = thread.join();
         }
+        self.refits.stop();
     }
 
     /// A stage for this format with the model that the state names, read now if it has not been.
@@ -126,6 +146,18 @@ impl Loader {
         self.read_model(&mut shelf);
         let setup = self.setup(format, most_frames);
         self.make_stage(&mut shelf, setup, Stage::new)
+    }
+
+    /// As [`Self::activate`], for a host that renders offline: where the state asks for a refit that is not there yet, it
+    /// is waited for, so that a render is the same from its first sample to its last, and the next time.
+    pub fn activate_offline(&self, format: Format, most_frames: usize) -> Box<Stage> {
+        let stage = self.activate(format, most_frames);
+        let before = lock(&self.shelf).read;
+        self.refits.wait();
+        if before.is_some_and(|(.., finished)| finished != self.refits.finished()) {
+            return self.activate(format, most_frames);
+        }
+        stage
     }
 
     /// Makes the thread look around at once. Not for the audio thread.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::dial::Dial;
 use crate::folders::Folders;
 
 /// A model as a project remembers it. Empty for none.
@@ -31,6 +32,9 @@ pub struct Known {
     /// Its contents.
     #[serde(flatten)]
     pub contents: Contents,
+    /// The latency that it is played at.
+    #[serde(default, skip_serializing_if = "Dial::is_exact")]
+    pub refit_ms: Dial,
 }
 
 /// What tells one model's contents from another's. Not a signature: it guards against mistakes, not against intent.
@@ -70,8 +74,8 @@ impl ModelReference {
         Self { path: path.into(), known: None }
     }
 
-    /// The model at `path`, which has these contents.
-    pub fn known(path: &Path, contents: Contents, folders: &Folders) -> Self {
+    /// The model at `path`, which has these contents, played at the latency of `dial`.
+    pub fn known(path: &Path, contents: Contents, dial: Dial, folders: &Folders) -> Self {
         let inside = |folder: &Path| path.strip_prefix(folder).ok().map(portable);
         let path_text = path.to_string_lossy().into_owned();
         let known = Known {
@@ -79,8 +83,14 @@ impl ModelReference {
             in_library: inside(&folders.library),
             name: last_part(&path_text).to_owned(),
             contents,
+            refit_ms: dial,
         };
         Self { path: path_text, known: Some(known) }
+    }
+
+    /// The latency that it is played at.
+    pub fn dial(&self) -> Dial {
+        self.known.as_ref().map_or_else(Dial::default, |known| known.refit_ms)
     }
 
     /// Whether no model is meant.
@@ -254,7 +264,7 @@ mod tests {
     fn what_is_known_is_kept_as_text() {
         let folders = Folders::below("/home/me".into());
         let contents = Contents { size: 7, hash: "00ff".into() };
-        let whole = ModelReference::known(Path::new("/home/me/models/x/ä.runnel"), contents, &folders);
+        let whole = ModelReference::known(Path::new("/home/me/models/x/ä.runnel"), contents, Dial::Exact, &folders);
         let json = serde_json::to_value(&whole.known).unwrap();
         assert_eq!(
             json,
@@ -277,7 +287,7 @@ mod tests {
         let (old, new) = (Folders::below(folder.0.join("old")), Folders::below(folder.0.join("new")));
         let original = old.library.join("kits/drums.runnel");
         let contents = model(&original, 5);
-        let reference = ModelReference::known(&original, contents, &old);
+        let reference = ModelReference::known(&original, contents, Dial::Exact, &old);
         let find = |others: &[PathBuf]| reference.find(&new, others);
         assert_eq!(find(&[]), Found::At(original.clone()));
         let elsewhere = folder.0.join("elsewhere/drums.runnel");
@@ -307,6 +317,7 @@ mod tests {
             in_library: Some(place.into()),
             name: name.into(),
             contents: contents.clone(),
+            refit_ms: Dial::Exact,
         };
         for (place, name) in [("../outside.runnel", "../../outside.runnel"), ("", "..")] {
             let reference = ModelReference { path: "gone".into(), known: Some(known(place, name)) };

@@ -119,3 +119,18 @@ pub(crate) fn learner_stream(sampling_rate: u32) -> StreamModel {
     model.forward = runnel::rewrite::rewrite_graph(&graph).unwrap();
     model
 }
+
+/// The power near `ahead` samples later, of spectra that look 4 999 samples ahead whatever else does.
+pub(crate) fn spectral_stream(ahead: usize, sampling_rate: u32) -> StreamModel {
+    let ones = |shape: &[usize]| Arc::new(Tensor::new(shape, vec![1.0; shape.iter().product()]));
+    let conv =
+        |weight, dilation| Op::Conv1d(Conv1d { weight, bias: None, stride: 1, dilation, left_padding: 0, groups: 1 });
+    let mut graph = Graph::new(1);
+    graph.push("ahead", conv(ones(&[1, 1, 2]), ahead), &[0]).unwrap();
+    graph.push("spectrum", Op::PowerSpectrum { window: ones(&[8192]), hop: 2048, left: 3192 }, &[1]).unwrap();
+    graph.push("power", conv(ones(&[1, 4097, 1]), 1), &[2]).unwrap();
+    graph.push("often", Op::Repeat { factor: 2048 }, &[3]).unwrap();
+    let mut model = lookahead_stream(0, 1, sampling_rate);
+    model.forward = runnel::rewrite::rewrite_graph(&graph).unwrap();
+    model
+}

@@ -140,9 +140,7 @@ fn subjects(arguments: &Arguments) -> Result<Vec<Subject>> {
     let subject = |path: &PathBuf| {
         let found = |kind: &PeerKind| kind.find(path, arguments.peer_model.as_deref()).map(|file| (*kind, file));
         let peers = arguments.against.iter().map(found).collect::<Result<Vec<_>>>()?;
-        if !peers.is_empty() {
-            peer::python()?;
-        }
+        arguments.against.iter().try_for_each(|kind| kind.command().map(drop))?;
         Ok(Subject { streams: model::open(path)?.streams, peers })
     };
     arguments.models.iter().map(subject).collect()

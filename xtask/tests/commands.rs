@@ -323,7 +323,7 @@ fn bench_refuses_what_it_cannot_measure() {
     bench.refuses("bench absent.runnel", &["absent.runnel", "does not exist"]);
     bench.refuses("bench --against torch", &["the built-in demo has no torch export"]);
     bench.refuses("bench bands.runnel --against onnxruntime", &["bands.onnx", "--peer-model"]);
-    bench.refuses("bench bands.runnel --against nam", &["no player of .nam models is run here yet"]);
+    bench.refuses("bench bands.runnel --against nam", &["bands.nam", "it plays .nam files only"]);
     bench.refuses("bench bands.runnel --against torch --peer-model absent.ts", &["absent.ts", "does not exist"]);
     bench.refuses("bench bands.runnel --plot no/such/plot.png", &["no/such", "does not exist"]);
     let python = |named: &str| {

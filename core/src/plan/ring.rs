@@ -53,6 +53,12 @@ impl Walk {
         self.step
     }
 
+    /// Whether the next `positions` lie at an even distance: none of them at the ring's other end.
+    #[inline(always)]
+    pub(crate) fn is_straight(&self, positions: usize) -> bool {
+        self.at + (positions - 1) * self.step < self.length
+    }
+
     /// Walks on by so many positions.
     #[inline(always)]
     pub(crate) fn skip(&mut self, positions: usize) {
@@ -148,8 +154,11 @@ impl Ring {
         let mut from = frames.start;
         std::iter::from_fn(move || {
             let start = from;
+            if start >= frames.end {
+                return None;
+            }
             from = frames.end.min(start + self.frames - self.slot(start) as i64);
-            (start < frames.end).then_some(start..from)
+            Some(start..from)
         })
     }
 

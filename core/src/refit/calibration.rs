@@ -75,9 +75,8 @@ impl Calibration {
             }
         }
         let samples = sound[0].len();
-        let hop = stream.hop_frames() as usize;
         let margins = stream.edge_samples();
-        let least = FEWEST_PIECES * (3 * (margins.0 + margins.1) as usize / 2 + 4096).next_multiple_of(hop);
+        let least = least_samples(&stream);
         if samples < least {
             return Err(RefitError::TooShort { samples, least });
         }
@@ -86,10 +85,7 @@ impl Calibration {
             return Err(RefitError::Silent { samples });
         }
 
-        let length = (samples / FEWEST_PIECES).min(PIECE_SAMPLES) / hop * hop;
-        let count = samples / length;
-        let most = (MOST_BYTES / live_bytes_per_sample(&stream) / length as f64) as usize;
-        let used = count.min(most.max(FEWEST_PIECES));
+        let Cut { length, count, used } = Cut::of(samples, &stream);
         let piece = |i: usize| {
             // Evenly over all there is.
             let start = i * count / used * length;
@@ -123,8 +119,34 @@ impl Calibration {
     }
 }
 
+/// How so many samples are cut.
+pub(super) struct Cut {
+    /// Samples of a piece.
+    pub(super) length: usize,
+    /// Pieces that there are.
+    count: usize,
+    /// Pieces that are used.
+    pub(super) used: usize,
+}
+
+impl Cut {
+    pub(super) fn of(samples: usize, stream: &StreamGraph) -> Self {
+        let hop = stream.hop_frames() as usize;
+        let length = ((samples / FEWEST_PIECES).min(PIECE_SAMPLES) / hop * hop).max(hop);
+        let count = samples / length;
+        let most = (MOST_BYTES / live_bytes_per_sample(stream) / length as f64) as usize;
+        Self { length, count, used: count.min(most.max(FEWEST_PIECES)) }
+    }
+}
+
+/// Fewest samples that will do.
+pub(super) fn least_samples(stream: &StreamGraph) -> usize {
+    let (start, end) = stream.edge_samples();
+    FEWEST_PIECES * (3 * (start + end) as usize / 2 + 4096).next_multiple_of(stream.hop_frames() as usize)
+}
+
 /// Bytes of the signals that wait for a reader at once, at most, in both networks, for each sample.
-fn live_bytes_per_sample(stream: &StreamGraph) -> f64 {
+pub(super) fn live_bytes_per_sample(stream: &StreamGraph) -> f64 {
     let nodes = stream.nodes();
     let mut last: Vec<usize> = (0..nodes.len()).collect();
     nodes.iter().enumerate().for_each(|(id, node)| node.inputs.iter().for_each(|&i| last[i] = id));

@@ -42,7 +42,7 @@ pub(super) struct Ears {
 const RIDGES: [f64; 2] = [1e-4, 1e-2];
 /// Most multiply-adds of one hearing; most samples.
 const MOST_MACS: f64 = 2e10;
-const MOST_SAMPLES: f64 = 2e6;
+pub(super) const MOST_SAMPLES: f64 = 2e6;
 
 impl Ears {
     /// For `graph`, over `inputs`; `rebuilds` where it is an autoencoder.
@@ -92,6 +92,8 @@ pub(super) fn probe(
         let wanted = signals.run(id, &node.op)?;
         let comb = Comb::of(&node.op).filter(|comb| comb.lookahead() > 0);
         for (comb, bound) in comb.iter().flat_map(|comb| bounds(comb).into_iter().map(move |bound| (comb, bound))) {
+            // Between two trials, so that whoever wants to end this need not wait for a whole layer.
+            progress(Progress { stage: "Trying cuts", done: id as u64, total });
             let saved = whole.saturating_sub(Clock::new(graph).latency(&[(id, bound)].into())?);
             let held = comb.held(bound, EXTRA_TAPS);
             let unknowns = held.offsets.len() * held.inputs;

@@ -143,3 +143,52 @@ fn what_only_convolutions_could_give_up_is_the_least() {
     let error = refitter.refit(least - 1, &mut |_| ()).expect_err("impossible").to_string();
     assert!(error.contains(&format!("the least that this model can be refitted to is {least}")), "{error}");
 }
+
+#[test]
+fn a_converted_file_is_refitted_as_its_source() {
+    let source = autoencoder();
+    let converted = rewrite(&source).expect("streams").offline().expect("a model");
+    let refitted = |model: &Model| {
+        let refitter = refitter(model, &[noise(150_000)]).expect("a refitter");
+        rewrite(&refitter.refit(refitter.exact_samples() / 2, &mut |_| ()).expect("a model")).expect("streams")
+    };
+    assert_eq!(rewrite(&converted).expect("streams"), rewrite(&source).expect("streams"));
+    assert_eq!(refitted(&converted), refitted(&source));
+}
+
+#[test]
+fn the_bill_tells_what_will_do() {
+    let model = autoencoder();
+    let bill = Bill::of(&model).expect("a bill");
+    let Bill { exact_samples, least_latency_samples, least_audio_samples, .. } = bill;
+    let most_bytes = bill.most_bytes(150_000);
+    assert_eq!(refitter(&model, &[noise(150_000)]).expect("a refitter").exact_samples(), exact_samples);
+    assert_eq!(least_samples(&model).expect("a latency"), least_latency_samples);
+    assert!(refitter(&model, &[noise(least_audio_samples)]).is_ok());
+    assert!(matches!(refitter(&model, &[noise(least_audio_samples - 1)]), Err(RefitError::TooShort { .. })));
+    // The signals of both networks at the first layer: 4 bytes of an input, three outputs each four samples, twice.
+    let signals = |samples: f64| 2.0 * 4.0 * samples * (1.0 + 3.0 / 4.0);
+    assert!(most_bytes as f64 > signals(150_000.0) && (most_bytes as f64) < 50.0 * signals(150_000.0), "{most_bytes}");
+    assert!(bill.most_bytes(0) < bill.most_bytes(75_000) && bill.most_bytes(75_000) < most_bytes);
+    // However much there is, no more is used than memory holds.
+    let (hour, day) = (bill.most_bytes(200_000_000), bill.most_bytes(5_000_000_000));
+    assert!(day - hour < 13 * 4_800_000_000 && hour < 12_000_000_000, "{hour} {day}");
+}
+
+#[test]
+fn unwinding_out_of_progress_ends_a_refit() {
+    let model = autoencoder();
+    let mut told = 0;
+    let mut stop = |_: Progress| {
+        told += 1;
+        if told == 3 {
+            std::panic::resume_unwind(Box::new("enough"));
+        }
+    };
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        Refitter::new(&model, &[noise(150_000)], "test sounds", &mut stop).map(drop)
+    }));
+    assert!(ended.expect_err("ended").is::<&str>());
+    assert_eq!(told, 3);
+    assert!(refitter(&model, &[noise(150_000)]).is_ok());
+}

@@ -1,7 +1,26 @@
 //! The way back: the same model as an offline graph, so that a converted file can be judged without its source.
 
-use super::{StreamError, StreamGraph};
+use super::{StreamError, StreamGraph, StreamModel};
 use crate::graph::Graph;
+use crate::model::{Latent, Model, Prior};
+
+impl StreamModel {
+    /// The model of trained ops whose streams these are: a converted file stands for its source where that is to be changed.
+    ///
+    /// # Errors
+    /// None for streams that [`StreamGraph::new`] made.
+    pub fn offline(&self) -> Result<Model, StreamError> {
+        let latent = match &self.latent {
+            Some(latent) => Some(Latent { encode: latent.encode.offline()?, decode: latent.decode.offline()? }),
+            None => None,
+        };
+        let prior = match &self.prior {
+            Some(prior) => Some(Prior { network: prior.network().offline()?, resolution: prior.resolution() }),
+            None => None,
+        };
+        Ok(Model { forward: self.forward.offline()?, latent, prior, info: self.info.clone() })
+    }
+}
 
 impl StreamGraph {
     /// The graph of trained ops whose signals this stream's are. A node that stands for two ops (a convolution and

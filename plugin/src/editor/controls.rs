@@ -84,30 +84,57 @@ pub(super) fn choice<T: Enum + PartialEq + Copy + 'static>(
     help: [&str; 2],
 ) {
     let [label, help] = help;
-    let names = T::variants();
     let chosen = param.value().to_index();
     if !label.is_empty() {
         ui.label(egui::RichText::new(label).small().color(theme::DIM));
     }
+    let cells: Vec<Cell> = T::variants().iter().map(|name| Cell { name: (*name).into(), help: help.into() }).collect();
+    if let Some(index) = one_of(ui, param.name(), &cells, Some(chosen), width, true) {
+        hand.set(param, param.preview_normalized(T::from_index(index)));
+    }
+}
+
+/// One of several things to choose.
+pub(super) struct Cell {
+    /// What stands in it.
+    pub(super) name: String,
+    /// What it does.
+    pub(super) help: String,
+}
+
+/// Cells side by side, of a choice called `what`; the one that was chosen now, where it was not before.
+pub(super) fn one_of(
+    ui: &mut Ui,
+    what: &str,
+    cells: &[Cell],
+    chosen: Option<usize>,
+    width: f32,
+    enabled: bool,
+) -> Option<usize> {
+    let mut turned = None;
     let (rect, _) = ui.allocate_exact_size(vec2(width, 22.0), Sense::hover());
     ui.painter().rect_filled(rect, 4.0, theme::WELL);
-    let cell_width = rect.width() / names.len() as f32;
-    for (index, name) in names.iter().enumerate() {
+    let cell_width = rect.width() / cells.len() as f32;
+    for (index, Cell { name, help }) in cells.iter().enumerate() {
+        let is_chosen = chosen == Some(index);
         let cell =
             Rect::from_min_size(Pos2::new(rect.left() + index as f32 * cell_width, rect.top()), vec2(cell_width, 22.0));
-        let response = ui.interact(cell, ui.scope_id().with((param.name(), index)), Sense::click());
-        response.widget_info(|| {
-            WidgetInfo::selected(Role::RadioButton, true, index == chosen, format!("{}: {name}", param.name()))
-        });
-        if response.clicked() && index != chosen {
-            hand.set(param, param.preview_normalized(T::from_index(index)));
+        let sense = if enabled { Sense::click() } else { Sense::hover() };
+        let response = ui.interact(cell, ui.scope_id().with((what, index)), sense);
+        response.widget_info(|| WidgetInfo::selected(Role::RadioButton, enabled, is_chosen, format!("{what}: {name}")));
+        if response.clicked() && !is_chosen {
+            turned = Some(index);
         }
-        if index == chosen {
+        if is_chosen {
             ui.painter().rect_filled(cell.shrink(1.5), 3.0, theme::ACCENT.gamma_multiply(0.28));
-        } else if response.hovered() {
+        } else if enabled && response.hovered() {
             ui.painter().rect_filled(cell.shrink(1.5), 3.0, theme::RAISED);
         }
-        let colour = if index == chosen { Color32::WHITE } else { theme::DIM };
+        let colour = match (is_chosen, enabled) {
+            (true, _) => Color32::WHITE,
+            (false, true) => theme::DIM,
+            (false, false) => theme::FAINT,
+        };
         let font = egui::FontId::proportional(11.5);
         ui.painter().text(cell.center(), Align2::CENTER_CENTER, name, font, colour);
         if response.has_focus() {
@@ -115,6 +142,7 @@ pub(super) fn choice<T: Enum + PartialEq + Copy + 'static>(
         }
         response.on_hover_text(help);
     }
+    turned
 }
 
 /// A whole number, dragged sideways or typed.

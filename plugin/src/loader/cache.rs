@@ -1,5 +1,6 @@
 //! Checkpoints that were converted once, kept for the next time.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -7,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use runnel::StreamModel;
 use runnel::format;
 
+use super::refit::Order;
 use crate::folders::{Folders, PART, replace};
 use crate::model_file::Contents;
 
@@ -36,29 +38,45 @@ impl Cache {
         name: &str,
         convert: impl FnOnce() -> Result<StreamModel, String>,
     ) -> Result<StreamModel, String> {
-        let path = self.path(contents, name);
-        if let Ok(model) = format::load(&path) {
-            let used = fs::File::options().append(true).open(&path);
-            let _ = used.and_then(|file| file.set_modified(SystemTime::now()));
+        let path = self.path(contents, name, "");
+        if let Some(model) = read(&path) {
             return Ok(model);
         }
         let model = convert()?;
-        if let Ok(bytes) = format::to_bytes(&model)
-            && bytes.len() as u64 <= self.most_bytes
-            && replace(&path, &bytes).is_ok()
-        {
-            self.shrink();
-        }
+        self.keep(&path, &model);
         Ok(model)
     }
 
-    fn path(&self, contents: &Contents, name: &str) -> PathBuf {
+    /// The model that was refitted by this order, if it is here.
+    pub(super) fn refitted(&self, order: &Order) -> Option<StreamModel> {
+        read(&self.refitted_path(order))
+    }
+
+    /// Keeps the model that was refitted by this order; whether it could.
+    pub(super) fn keep_refitted(&self, order: &Order, model: &StreamModel) -> bool {
+        self.keep(&self.refitted_path(order), model)
+    }
+
+    fn refitted_path(&self, order: &Order) -> PathBuf {
+        self.path(&order.contents, &name_of(&order.path), &order.variant())
+    }
+
+    fn keep(&self, path: &Path, model: &StreamModel) -> bool {
+        let kept = format::to_bytes(model)
+            .is_ok_and(|bytes| bytes.len() as u64 <= self.most_bytes && replace(path, &bytes).is_ok());
+        if kept {
+            self.shrink();
+        }
+        kept
+    }
+
+    fn path(&self, contents: &Contents, name: &str, variant: &str) -> PathBuf {
         // The name is part of the model: it was read from the path.
         let name: u64 =
             name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
         let Contents { size, hash } = contents;
         let made_by = format!("{}-{}", env!("CARGO_PKG_VERSION"), format::VERSION);
-        self.folder.join(format!("{hash}-{size:x}-{name:016x}-{made_by}.runnel"))
+        self.folder.join(format!("{hash}-{size:x}-{name:016x}-{made_by}{variant}.runnel"))
     }
 
     /// Removes what was not used for longest until the rest fits.
@@ -87,6 +105,19 @@ impl Cache {
             }
         }
     }
+}
+
+/// The part of a path that a model's name is read from.
+pub(super) fn name_of(path: &Path) -> Cow<'_, str> {
+    path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default()
+}
+
+/// The model in a file of the cache, which was used now.
+fn read(path: &Path) -> Option<StreamModel> {
+    let model = format::load(path).ok()?;
+    let used = fs::File::options().append(true).open(path);
+    let _ = used.and_then(|file| file.set_modified(SystemTime::now()));
+    Some(model)
 }
 
 fn has_extension(path: &Path, extension: &str) -> bool {
@@ -124,7 +155,7 @@ mod tests {
         let folder = TestFolder::new("cache-damage");
         let cache = Cache::new(&Folders::below(folder.0.clone()));
         cache.get(&contents(1), "a", || Ok(model())).unwrap();
-        let path = cache.path(&contents(1), "a");
+        let path = cache.path(&contents(1), "a", "");
         let whole = fs::read(&path).unwrap();
         for damaged in [&whole[..whole.len() / 2], b"", b"noise"] {
             fs::write(&path, damaged).unwrap();
@@ -148,14 +179,14 @@ mod tests {
         let cache = Cache { most_bytes: 2 * bytes, ..Cache::new(&Folders::below(folder.0.clone())) };
         let used = |n: u64, ago: u64| {
             cache.get(&contents(n), "a", || Ok(model())).unwrap();
-            let file = fs::File::options().append(true).open(cache.path(&contents(n), "a")).unwrap();
+            let file = fs::File::options().append(true).open(cache.path(&contents(n), "a", "")).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(ago)).unwrap();
         };
         used(1, 300);
         used(2, 200);
         cache.get(&contents(1), "a", || panic!("was there")).unwrap();
         used(3, 0);
-        let there = |n| cache.path(&contents(n), "a").exists();
+        let there = |n| cache.path(&contents(n), "a", "").exists();
         assert_eq!([there(1), there(2), there(3)], [true, false, true]);
     }
 }

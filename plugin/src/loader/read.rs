@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 use runnel::StreamModel;
 
-use super::{Facts, Loader, Phase, Shelf, Status, Step};
+use super::cache::name_of;
+use super::refit::{Asked, Order};
+use super::{Facts, Loader, Phase, Refit, Shelf, Source, Status, Step, lock};
+use crate::calibration::Sounds;
+use crate::dial::Dial;
 use crate::host::{Wish, Wisher};
 use crate::hosted::LoadedModel;
 use crate::library;
@@ -18,9 +22,18 @@ enum Outcome {
     /// No model is wished for.
     Nothing,
     /// The one in use.
-    Same { path: PathBuf, contents: Contents },
+    Same(Answer),
     /// Another one.
-    New { path: PathBuf, contents: Contents, model: Box<LoadedModel>, facts: Facts },
+    New { answer: Answer, model: Box<LoadedModel>, facts: Box<Facts> },
+}
+
+/// How a wish is answered.
+struct Answer {
+    source: Source,
+    /// The latency that is wished for, where the model can have it.
+    dial: Dial,
+    /// What is still to be refitted for it.
+    pending: Option<Order>,
 }
 
 impl Loader {
@@ -28,18 +41,20 @@ impl Loader {
     pub(super) fn read_model(&self, shelf: &mut Shelf) {
         let wish = self.params.model_path.wish();
         let (mode, latency) = (self.params.mode.value(), self.params.latency.value());
-        if shelf.read == Some((wish.generation, mode, latency)) {
+        let read = Some((wish.generation, mode, latency, self.refits.finished()));
+        if shelf.read == read {
             return;
         }
-        shelf.read = Some((wish.generation, mode, latency));
+        shelf.read = read;
         let missed = shelf.missed.take();
         // A defect in a reader must not take the host down with it.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.read(&wish, mode, latency, shelf))).unwrap_or_else(|_| {
             let name = wish.reference.name();
             Err(Phase::Refused(format!("{name}: reading it failed unexpectedly; please report this file")))
         });
-        let (path, contents) = match outcome {
+        let answer = match outcome {
             Ok(Outcome::Nothing) => {
+                self.refits.cancel();
                 shelf.model_serial += 1;
                 (shelf.model, shelf.source) = (None, None);
                 self.params.steered.tell(vec![]);
@@ -47,20 +62,25 @@ impl Loader {
                 self.tell(|status| *status = Status::default());
                 return;
             }
-            Ok(Outcome::Same { path, contents }) => {
+            Ok(Outcome::Same(answer)) => {
                 self.tell(|status| status.phase = Phase::Settled);
-                (path, contents)
+                answer
             }
-            Ok(Outcome::New { path, contents, model, facts }) => {
+            Ok(Outcome::New { answer, model, facts }) => {
                 shelf.model_serial += 1;
                 shelf.model = Some(Arc::from(model));
-                shelf.source = Some((path.clone(), contents.clone(), mode, latency));
+                shelf.source = Some(answer.source.clone());
                 self.params.steered.tell(facts.steered.clone());
-                self.tell(|status| *status = Status { phase: Phase::Settled, playing: Some(facts), note: None });
-                (path, contents)
+                self.tell(|status| {
+                    (status.phase, status.playing, status.note) = (Phase::Settled, Some(*facts), None);
+                });
+                answer
             }
             Err(phase) => {
                 shelf.marker = None;
+                if wish.by == Wisher::State && self.refits.cancel() {
+                    self.tell(|status| status.refit = Refit::Idle);
+                }
                 shelf.missed = match &phase {
                     Phase::Missing { .. } => wish.reference.known.as_ref().map(|known| known.contents.clone()),
                     _ => missed,
@@ -78,6 +98,7 @@ impl Loader {
                 return;
             }
         };
+        let Answer { source: Source { path, contents, refit, .. }, dial, pending } = answer;
         let note = match (wish.by, &wish.reference.known, missed) {
             (Wisher::State, Some(known), _) if known.contents != contents => {
                 Some(format!("{} has changed since the project was saved; it may sound different.", path.display()))
@@ -91,7 +112,17 @@ impl Loader {
         if wish.by == Wisher::Person {
             self.library.remember(&path);
         }
-        self.params.model_path.settle(wish.generation, ModelReference::known(&path, contents, &self.folders));
+        self.params.model_path.settle(wish.generation, ModelReference::known(&path, contents, dial, &self.folders));
+        match pending {
+            Some(order) => {
+                let meanwhile = refit.map_or(Dial::Exact, |order| order.dial);
+                self.refit(order, Asked { by: wish.by, generation: wish.generation, meanwhile });
+            }
+            None => {
+                self.refits.cancel();
+                self.tell(|status| status.refit = Refit::Idle);
+            }
+        }
     }
 
     fn read(&self, wish: &Wish, mode: Mode, latency: Latency, shelf: &mut Shelf) -> Result<Outcome, Phase> {
@@ -105,8 +136,24 @@ impl Loader {
         let shown = path.display().to_string();
         told(&shown, Step::Reading);
         let contents = model_file::contents(&path).map_err(Phase::Refused)?;
-        if shelf.source == Some((path.clone(), contents.clone(), mode, latency)) {
-            return Ok(Outcome::Same { path, contents });
+        let (dial, sounds) = (reference.dial(), Sounds::beside(&path));
+        let order = Order { path: path.clone(), contents: contents.clone(), dial, sounds: sounds.clone() };
+        let order = Some(order).filter(|_| !dial.is_exact());
+        let exact = Source { path: path.clone(), contents: contents.clone(), mode, latency, refit: None };
+        let refitted = Source { refit: order.clone(), ..exact.clone() };
+        let answer = |source: &Source, pending| Answer { source: source.clone(), dial, pending };
+        if shelf.source.as_ref() == Some(&refitted) {
+            return Ok(Outcome::Same(answer(&refitted, None)));
+        }
+        let ready = order.as_ref().and_then(|order| self.refits.unkept(order).or_else(|| self.cache.refitted(order)));
+        // Until it is ready, the trained one plays; so it does where nothing can be gained.
+        let trained = |facts: &Facts| match facts.dials.contains(&dial) {
+            true => answer(&exact, order.clone()),
+            false => Answer { dial: Dial::Exact, ..answer(&exact, None) },
+        };
+        if ready.is_none() && shelf.source.as_ref() == Some(&exact) {
+            let playing = lock(&self.status).playing.clone();
+            return Ok(Outcome::Same(playing.as_ref().map_or_else(|| answer(&exact, None), trained)));
         }
         match wish.by {
             Wisher::State if self.markers.is_left_behind(&contents) => return Err(Phase::Held { path }),
@@ -114,21 +161,37 @@ impl Loader {
             Wisher::Person => self.markers.forgive(&contents),
         }
         shelf.marker = self.markers.set(&contents);
-        let refused = |reason: String| Phase::Refused(naming(&path, &reason));
-        let model = if path.is_file() && runnel::format::is_runnel(&path).unwrap_or(false) {
-            runnel::format::load(&path).map_err(|e| refused(e.to_string()))?
-        } else {
-            let name = path.file_name().map(|n| n.to_string_lossy()).unwrap_or_default();
-            let convert = || {
-                told(&shown, Step::Converting);
-                runnel::open(&path, &Default::default()).map_err(|e| e.to_string())
-            };
-            self.cache.get(&contents, &name, convert).map_err(refused)?
+        let (model, is_refit) = match ready {
+            Some(model) => (model, true),
+            None => {
+                let converting = &mut || told(&shown, Step::Converting);
+                (self.trained(&path, &contents, converting).map_err(Phase::Refused)?, false)
+            }
         };
         told(&shown, Step::Planning);
-        let (model, facts) = plan(&path, &model, mode, latency).map_err(refused)?;
+        let planned = plan(&exact, &model, is_refit, sounds);
+        let (model, facts) = planned.map_err(|reason| Phase::Refused(naming(&path, &reason)))?;
         let model = Box::new(model.remembering(self.params.memory.clone(), &contents));
-        Ok(Outcome::New { path, contents, model, facts })
+        let answer = if is_refit { answer(&refitted, None) } else { trained(&facts) };
+        Ok(Outcome::New { answer, model, facts: Box::new(facts) })
+    }
+
+    /// The model of a file with these contents, from the cache where it was converted before.
+    pub(super) fn trained(
+        &self,
+        path: &Path,
+        contents: &Contents,
+        converting: &mut dyn FnMut(),
+    ) -> Result<StreamModel, String> {
+        let named = |reason: String| naming(path, &reason);
+        if path.is_file() && runnel::format::is_runnel(path).unwrap_or(false) {
+            return runnel::format::load(path).map_err(|e| named(e.to_string()));
+        }
+        let convert = || {
+            converting();
+            runnel::open(path, &Default::default()).map_err(|e| e.to_string())
+        };
+        self.cache.get(contents, &name_of(path), convert).map_err(named)
     }
 
     /// Where the model is. A person means the path that they gave, a project the model that it was saved with.
@@ -155,14 +218,21 @@ impl Loader {
     }
 }
 
-fn plan(path: &Path, model: &StreamModel, mode: Mode, latency: Latency) -> Result<(LoadedModel, Facts), String> {
+fn plan(source: &Source, model: &StreamModel, is_refit: bool, sounds: Sounds) -> Result<(LoadedModel, Facts), String> {
     let (receptive_field, has_prior) = (model.forward.receptive_field_samples(), model.prior.is_some());
-    let model = LoadedModel::new(model, mode, latency)?;
+    let own_samples = model.forward.latency_samples();
+    let model = LoadedModel::new(model, source.mode, source.latency)?;
     let info = &model.info;
+    let exact_samples = info.refit.as_ref().map_or(own_samples, |record| record.exact_samples);
+    // A file that was refitted itself has lost what it was trained with.
+    let dials = match info.refit.is_some() == is_refit {
+        true => Dial::offered(exact_samples, info.sampling_rate).collect(),
+        false => vec![],
+    };
     let facts = Facts {
         name: info.name.clone(),
         description: info.description.clone(),
-        path: path.to_owned(),
+        path: source.path.clone(),
         model_rate: info.sampling_rate,
         latent_names: info.latent_names.clone(),
         has_prior,
@@ -170,6 +240,10 @@ fn plan(path: &Path, model: &StreamModel, mode: Mode, latency: Latency) -> Resul
         receptive_field,
         format: None,
         latency_samples: 0,
+        exact_samples,
+        refit: info.refit.clone(),
+        dials,
+        sounds,
         runs_at_multiples: model.runs_at_multiples(),
     };
     Ok((model, facts))

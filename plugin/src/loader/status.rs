@@ -3,6 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use runnel::refit::Record;
+
+use crate::calibration::Sounds;
+use crate::dial::Dial;
 use crate::hosted::Format;
 use crate::steering::Steered;
 
@@ -15,6 +19,39 @@ pub struct Status {
     pub playing: Option<Facts>,
     /// Something worth knowing about the model in use, in a sentence.
     pub note: Option<String>,
+    /// What is being done for a shorter latency.
+    pub refit: Refit,
+}
+
+/// What is being done for a shorter latency, while the model in use plays on. Shown, it is a sentence; nothing when there
+/// is nothing to say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Refit {
+    /// Nothing.
+    #[default]
+    Idle,
+    /// A refit runs, or waits for another one.
+    Working {
+        /// To this latency.
+        dial: Dial,
+        /// What of it.
+        stage: &'static str,
+        /// Steps of that done.
+        done: u64,
+        /// Steps of that to do; 0 where nobody knows.
+        total: u64,
+        /// What it is calibrated on.
+        on: String,
+        /// Bytes that it takes at most, once that is known.
+        most_bytes: Option<u64>,
+    },
+    /// It could not be done, for this reason.
+    Refused {
+        /// To this latency.
+        dial: Dial,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What the loader does, or last did. Shown, it is a sentence; nothing when there is nothing to say.
@@ -81,6 +118,14 @@ pub struct Facts {
     pub format: Option<Format>,
     /// Latency in host samples.
     pub latency_samples: usize,
+    /// Latency in samples of the model as it was trained, without slack.
+    pub exact_samples: u64,
+    /// What was given up for a shorter latency.
+    pub refit: Option<Record>,
+    /// The latencies that it can be asked for; none of a file that was refitted itself.
+    pub dials: Vec<Dial>,
+    /// What a refit is, or would be, calibrated on.
+    pub sounds: Sounds,
     /// Whether it needs no resampling at multiples of its rate.
     pub runs_at_multiples: bool,
 }
@@ -107,6 +152,29 @@ impl fmt::Display for Phase {
                  try, or choose another model.",
                 path.display()
             ),
+        }
+    }
+}
+
+impl fmt::Display for Refit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Idle => Ok(()),
+            Self::Working { dial, stage, done, total, on, most_bytes } => {
+                let ms = dial.milliseconds().unwrap_or(0);
+                write!(f, "Refitting to {ms} ms: {}", stage.to_lowercase())?;
+                if *total > 0 {
+                    write!(f, " {} %", 100 * (*done).min(*total) / total)?;
+                }
+                write!(f, ", on {on}")?;
+                match most_bytes {
+                    Some(bytes) => write!(f, ", in at most {:.1} GB of memory", *bytes as f64 / 1e9),
+                    None => Ok(()),
+                }
+            }
+            Self::Refused { dial, reason } => {
+                write!(f, "Not refitted to {} ms: {reason}", dial.milliseconds().unwrap_or(0))
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What becomes of good, bad and missing models.
 
+mod refit;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;

@@ -46,6 +46,7 @@ struct Answer {
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers");
 const PYTHON: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/peers/bin/python");
+const NAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/peers/nam/release/nam-peer");
 
 impl PeerKind {
     /// The peer's file of the model at `path`.
@@ -53,9 +54,6 @@ impl PeerKind {
     /// # Errors
     /// When there is none; says what makes one.
     pub(super) fn find(self, path: &Path, named: Option<&Path>) -> Result<PathBuf> {
-        if self == Self::Nam {
-            bail!("--against nam: no player of .nam models is run here yet; leave it out to measure Runnel alone");
-        }
         if let Some(named) = named {
             std::fs::metadata(named).map_err(|e| crate::input::explain(&e, named))?;
             return Ok(named.to_owned());
@@ -65,7 +63,8 @@ impl PeerKind {
             let looked: Vec<_> = candidates.iter().map(|c| c.display().to_string()).collect();
             let cure = match self {
                 Self::Torch => "make it with `rave export --streaming`",
-                Self::Onnxruntime | Self::Nam => "export the model to ONNX",
+                Self::Onnxruntime => "export the model to ONNX",
+                Self::Nam => "it plays .nam files only",
             };
             anyhow!(
                 "no file for {self} beside {}: looked for {}; {cure}, or name it with --peer-model",
@@ -79,7 +78,8 @@ impl PeerKind {
     fn candidates(self, path: &Path) -> Vec<PathBuf> {
         let ending = match self {
             Self::Torch => "_streaming.ts",
-            Self::Onnxruntime | Self::Nam => ".onnx",
+            Self::Onnxruntime => ".onnx",
+            Self::Nam => ".nam",
         };
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         if name.ends_with(ending) {
@@ -98,8 +98,20 @@ impl PeerKind {
         names.flat_map(|name| folders.iter().map(move |folder| folder.join(&name)).collect::<Vec<_>>()).collect()
     }
 
-    fn script(self) -> PathBuf {
-        Path::new(FOLDER).join(format!("{self}_peer.py"))
+    /// What starts the peer, without its arguments.
+    ///
+    /// # Errors
+    /// When it is not installed; says what installs it.
+    pub(super) fn command(self) -> Result<Command> {
+        match self {
+            Self::Torch | Self::Onnxruntime => {
+                let mut command = Command::new(python()?);
+                command.arg(Path::new(FOLDER).join(format!("{self}_peer.py")));
+                Ok(command)
+            }
+            Self::Nam if Path::new(NAM).is_file() => Ok(Command::new(NAM)),
+            Self::Nam => bail!("the player of .nam models is not built; run {}", setup().display()),
+        }
     }
 }
 
@@ -119,11 +131,10 @@ impl Peer {
     /// # Errors
     /// When its environment is missing, or it cannot play the file.
     pub(super) fn start(kind: PeerKind, file: &Path, signal: &[Vec<f32>], block_samples: usize) -> Result<Self> {
-        let python = python()?;
+        let mut command = kind.command()?;
         let signal_file = write_signal(signal)?;
         let complaints = tempfile::tempfile().context("cannot make a temporary file")?;
-        let mut child = Command::new(&python)
-            .arg(kind.script())
+        let mut child = command
             .args([file, signal_file.path()])
             .args([signal.len().to_string(), block_samples.to_string()])
             .envs(["OMP_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONDONTWRITEBYTECODE"].map(|name| (name, "1")))
@@ -131,7 +142,7 @@ impl Peer {
             .stdout(Stdio::piped())
             .stderr(complaints.try_clone().context("cannot make a temporary file")?)
             .spawn()
-            .with_context(|| format!("cannot start {}", python.display()))?;
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
         let (orders, answers) = (child.stdin.take(), child.stdout.take());
         let (orders, answers) = orders.zip(answers).context("the peer has no pipes")?;
         let answers = BufReader::new(answers);
@@ -174,9 +185,8 @@ impl Peer {
         let _ = self.complaints.rewind().and_then(|()| self.complaints.read_to_string(&mut text));
         let reason = text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("it gave no reason").trim();
         let reason = reason.strip_prefix("SystemExit: ").unwrap_or(reason);
-        let setup = Path::new(FOLDER).join("setup.sh");
         if reason.starts_with("ModuleNotFoundError") {
-            return anyhow!("{} cannot run: {reason}; install it with {}", self.kind, setup.display());
+            return anyhow!("{} cannot run: {reason}; install it with {}", self.kind, setup().display());
         }
         anyhow!("{} stopped: {reason}", self.kind)
     }
@@ -190,11 +200,16 @@ impl Drop for Peer {
     }
 }
 
+/// What installs the peers.
+fn setup() -> PathBuf {
+    Path::new(FOLDER).join("setup.sh")
+}
+
 /// The python that has the peers' libraries.
 ///
 /// # Errors
 /// When there is none; says what installs it.
-pub(super) fn python() -> Result<PathBuf> {
+fn python() -> Result<PathBuf> {
     let named = std::env::var_os("RUNNEL_PEER_PYTHON").map(PathBuf::from);
     let python = named.clone().unwrap_or_else(|| PathBuf::from(PYTHON));
     if python.is_file() {
@@ -204,7 +219,7 @@ pub(super) fn python() -> Result<PathBuf> {
         Some(named) => bail!("RUNNEL_PEER_PYTHON names {}, which does not exist; name a python", named.display()),
         None => bail!(
             "the peers are not installed; run {}, or name a python that has them in RUNNEL_PEER_PYTHON",
-            Path::new(FOLDER).join("setup.sh").display()
+            setup().display()
         ),
     }
 }
@@ -231,5 +246,6 @@ mod tests {
         assert_eq!(names(PeerKind::Torch, "a/v2_run"), ["a/v2_run_streaming.ts", "a/v2_streaming.ts"]);
         assert_eq!(names(PeerKind::Onnxruntime, "v2_streaming.ts"), ["v2.onnx"]);
         assert_eq!(names(PeerKind::Onnxruntime, "v2.runnel"), ["v2.onnx"]);
+        assert_eq!(names(PeerKind::Nam, "a/amp.nam"), ["a/amp.nam"]);
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail};
 use runnel::Model;
 use runnel::refit::{self, Clip, Distance, Record, Refitter};
-use runnel_offline::demo::sound;
+use runnel::sound;
 use serde::Serialize;
 
 use crate::audio::{self, named_like_audio, resample::resample};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use runnel_offline::demo::sound;
+use runnel::sound;
 
 use super::ways::Subject;
 use crate::audio::{self, Clip, named_like_audio};

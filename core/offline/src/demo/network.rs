@@ -3,9 +3,9 @@
 use burn::module::{Module, Param};
 use burn::tensor::activation::{leaky_relu, tanh};
 use burn::tensor::{Device, Tensor, TensorData};
+use runnel::sound::Dice;
 
 use super::recipe::{DECODE, ENCODE, Part, SLOPE};
-use super::sound::Dice;
 use super::weights::{Affine, Weights};
 use crate::signal::values;
 

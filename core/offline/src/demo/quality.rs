@@ -2,9 +2,9 @@
 
 use runnel::graph::Op;
 use runnel::random::Randomness;
+use runnel::sound::{Kind, SAMPLING_RATE, mix};
 use runnel::{Graph, Tensor, Weight};
 
-use super::sound::{Kind, SAMPLING_RATE, mix};
 use crate::{Backend, Offline, Signal};
 
 /// Reconstruction error on sounds of one family, or of all.

@@ -2,9 +2,9 @@
 
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Tensor};
+use runnel::sound::{Dice, SAMPLING_RATE, track};
 
 use super::network::Network;
-use super::sound::{Dice, SAMPLING_RATE, track};
 use super::spectrum::Spectra;
 use super::weights::{Affine, Weights};
 use crate::demo::network::load;

@@ -2,11 +2,11 @@
 
 use runnel::graph::{Conv1d, ConvTranspose1d, Op, Pointwise};
 use runnel::model::Provenance;
+use runnel::sound::SAMPLING_RATE;
 use runnel::{Graph, GraphError, Info, Latent, Model, NodeId, Tensor, Weight};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::recipe::{DECODE, ENCODE, LATENTS, Part, SLOPE};
-use super::sound::SAMPLING_RATE;
 
 /// Weights of both halves, in the order of the recipes.
 #[derive(Clone, Debug, PartialEq)]

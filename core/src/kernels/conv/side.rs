@@ -191,9 +191,15 @@ impl Run<'_> {
             frame = piece.frame;
             let row = &self.input[rows.at()..][..held];
             let mut x = [s.splat(0.0); T];
-            for t in 0..T {
-                let from = (t * read).min(held);
-                x[t] = s.load_part(&row[from..held.min(from + read)]);
+            if read == LANES && held == T * LANES {
+                for (x, row) in x.iter_mut().zip(row.as_chunks().0) {
+                    *x = s.load(row);
+                }
+            } else {
+                for t in 0..T {
+                    let from = (t * read).min(held);
+                    x[t] = s.load_part(&row[from..held.min(from + read)]);
+                }
             }
             for (pick, line) in picks[piece.from..piece.to].iter().zip(&mut products) {
                 let weights = s.load(&line.0);

@@ -101,17 +101,17 @@ impl<L: Line> Strip<'_, L> {
     #[inline(always)]
     fn tile<S: Simd, const T: usize, const P: usize>(&mut self, s: S) {
         let (last_lanes, output) = (self.last_lanes, self.output);
-        let places: [usize; T] = self.places.next(output);
+        let places = Places::<T>::next(&mut self.places, output);
         // Loops rather than closures over vectors: a closure that is not inlined is not compiled for the set.
         let mut sums = [[s.splat(0.0); P]; T];
         match &mut self.begin {
             Begin::There => load(s, &mut sums, self.own, places, last_lanes),
             Begin::Bias(bias) => {
                 let mut row = [[s.splat(0.0); P]; 1];
-                load(s, &mut row, bias, [0], last_lanes);
+                load(s, &mut row, bias, Places::FIRST, last_lanes);
                 sums = [row[0]; T];
             }
-            Begin::Sums(values, walk) => load(s, &mut sums, values, walk.next(output), last_lanes),
+            Begin::Sums(values, walk) => load(s, &mut sums, values, Places::next(walk, output), last_lanes),
         }
         self.add_blocks(s, &mut sums);
         if let Some(slope) = self.finish.slope {
@@ -123,16 +123,18 @@ impl<L: Line> Strip<'_, L> {
             let mut addends = [[s.splat(0.0); P]; T];
             if let Some(column) = self.finish.column {
                 let mut weights = [[s.splat(0.0); P]; 1];
-                load(s, &mut weights, column, [0], last_lanes);
-                let rows: [usize; T] = walk.next(0);
+                load(s, &mut weights, column, Places::FIRST, last_lanes);
+                let rows = Places::<T>::next(walk, 0);
+                let values = &values[..=rows.farthest()];
                 for t in 0..T {
-                    let x = s.splat(values[rows[t]]);
+                    // SAFETY: `values` ends behind the farthest row's first value.
+                    let x = s.splat(unsafe { *values.get_unchecked(rows.at(t)) });
                     for p in 0..P {
                         addends[t][p] = s.mul_add(x, weights[0][p], s.splat(0.0));
                     }
                 }
             } else {
-                load(s, &mut addends, values, walk.next(output), last_lanes);
+                load(s, &mut addends, values, Places::next(walk, output), last_lanes);
             }
             for (sum, addend) in sums.as_flattened_mut().iter_mut().zip(addends.as_flattened()) {
                 *sum = s.add(*sum, *addend);
@@ -143,15 +145,7 @@ impl<L: Line> Strip<'_, L> {
                 *sum = math::leaky_relu(s, *sum, slope);
             }
         }
-        let own = &mut self.own[..end::<T, P>(places, last_lanes)];
-        for t in 0..T {
-            for p in 0..P {
-                let lanes = if p + 1 == P { last_lanes } else { LANES };
-                let at = places[t] + p * LANES;
-                // SAFETY: `own` ends where the farthest place's panels do.
-                s.store_part(sums[t][p], unsafe { own.get_unchecked_mut(at..at + lanes) });
-            }
-        }
+        store(s, &sums, self.own, places, last_lanes);
         self.rows.skip(T);
         self.frames -= T;
     }
@@ -202,14 +196,48 @@ impl<L: Line> Strip<'_, L> {
     }
 }
 
-/// Where the farthest of rows that start at `places` ends.
-#[inline(always)]
-fn end<const T: usize, const P: usize>(places: [usize; T], last_lanes: usize) -> usize {
-    let mut farthest = 0;
-    for place in places {
-        farthest = farthest.max(place);
+/// Where the outputs of `T` frames are.
+#[derive(Clone, Copy)]
+enum Places<const T: usize> {
+    /// At an even distance.
+    Straight { first: usize, step: usize },
+    /// The later ones at the ring's other end.
+    Around([usize; T]),
+}
+
+impl Places<1> {
+    const FIRST: Self = Self::Straight { first: 0, step: 0 };
+}
+
+impl<const T: usize> Places<T> {
+    /// The next places of a walk, `column` values on from each.
+    #[inline(always)]
+    fn next(walk: &mut Walk, column: usize) -> Self {
+        if walk.is_straight(T) {
+            let first = walk.at() + column;
+            walk.skip(T);
+            Self::Straight { first, step: walk.step() }
+        } else {
+            Self::Around(walk.next(column))
+        }
     }
-    farthest + (P - 1) * LANES + last_lanes
+
+    /// The greatest.
+    #[inline(always)]
+    fn farthest(self) -> usize {
+        match self {
+            Self::Straight { first, step } => first + (T - 1) * step,
+            Self::Around(places) => places.into_iter().fold(0, usize::max),
+        }
+    }
+
+    #[inline(always)]
+    fn at(self, t: usize) -> usize {
+        match self {
+            Self::Straight { first, step } => first + t * step,
+            Self::Around(places) => places[t],
+        }
+    }
 }
 
 /// Loads a tile whose rows start at `places`.
@@ -218,16 +246,36 @@ fn load<S: Simd, const T: usize, const P: usize>(
     s: S,
     tile: &mut [[S::F; P]; T],
     values: &[f32],
-    places: [usize; T],
+    places: Places<T>,
     last_lanes: usize,
 ) {
-    let values = &values[..end::<T, P>(places, last_lanes)];
+    let values = &values[..places.farthest() + (P - 1) * LANES + last_lanes];
     for t in 0..T {
         for p in 0..P {
             let lanes = if p + 1 == P { last_lanes } else { LANES };
-            let at = places[t] + p * LANES;
+            let at = places.at(t) + p * LANES;
             // SAFETY: `values` ends where the farthest place's panels do.
             tile[t][p] = s.load_part(unsafe { values.get_unchecked(at..at + lanes) });
+        }
+    }
+}
+
+/// Stores a tile, as [`load`].
+#[inline(always)]
+fn store<S: Simd, const T: usize, const P: usize>(
+    s: S,
+    tile: &[[S::F; P]; T],
+    values: &mut [f32],
+    places: Places<T>,
+    last_lanes: usize,
+) {
+    let values = &mut values[..places.farthest() + (P - 1) * LANES + last_lanes];
+    for t in 0..T {
+        for p in 0..P {
+            let lanes = if p + 1 == P { last_lanes } else { LANES };
+            let at = places.at(t) + p * LANES;
+            // SAFETY: `values` ends where the farthest place's panels do.
+            s.store_part(tile[t][p], unsafe { values.get_unchecked_mut(at..at + lanes) });
         }
     }
 }

@@ -1,8 +1,9 @@
-//! The sounds that the demo model is trained and judged on: synthesized, reproducible, at [`SAMPLING_RATE`].
+//! Synthesized sounds, reproducible, at [`SAMPLING_RATE`]: what the demo model is trained and judged on, and what a refit
+//! is calibrated on for want of better.
 
 use std::f32::consts::{PI, TAU};
 
-use runnel::random::Randomness;
+use crate::random::Randomness;
 
 /// Samples per second of every sound here.
 pub const SAMPLING_RATE: u32 = 44_100;
@@ -298,18 +299,20 @@ impl Resonator {
 }
 
 /// A sequence of draws.
-pub(crate) struct Dice {
+#[derive(Clone, Copy, Debug)]
+pub struct Dice {
     source: Randomness,
     drawn: i64,
 }
 
 impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The draws of a seed, from the first.
+    pub fn new(seed: u64) -> Self {
         Self { source: Randomness::Seeded(seed), drawn: 0 }
     }
 
     /// Uniform on [low, high).
-    pub(crate) fn uniform(&mut self, low: f32, high: f32) -> f32 {
+    pub fn uniform(&mut self, low: f32, high: f32) -> f32 {
         self.drawn += 1;
         low + (high - low) * 0.5 * (self.source.uniform(0, self.drawn, 0) + 1.0)
     }
@@ -320,7 +323,7 @@ impl Dice {
     }
 
     /// One of `0 .. len`.
-    pub(crate) fn index(&mut self, len: usize) -> usize {
+    pub fn index(&mut self, len: usize) -> usize {
         (self.uniform(0.0, len as f32) as usize).min(len - 1)
     }
 
