@@ -66,13 +66,12 @@ pub(super) fn knows(root: &script::Module) -> bool {
     export::is_rave(root)
 }
 
-/// The graph of an export, read by its modules.
+/// The halves of an export, read by its modules.
 #[cfg(test)]
-pub(super) fn forward(root: &script::Module) -> Result<Graph, ImportError> {
+pub(super) fn halves(root: &script::Module) -> Result<Latent, ImportError> {
     let description = export::describe(root)?;
     let kept = latents::kept(&description, super::LatentChoice::Default)?;
-    let decode = decode::decode(&description, kept)?;
-    Ok(encode::encode(&description, kept)?.then("latents", &decode)?)
+    Ok(Latent { encode: encode::encode(&description, kept)?, decode: decode::decode(&description, kept)? })
 }
 
 /// The model of a TorchScript export, streaming or not, whose modules are `root`.

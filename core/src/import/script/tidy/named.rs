@@ -32,22 +32,29 @@ fn mod_sigmoid(draft: &Draft, id: NodeId, scale: f32, offset: f32) -> Option<Cha
 fn snake(draft: &Draft, id: NodeId) -> Option<Change> {
     let [a, b] = draft.nodes[id].inputs[..] else { return None };
     let channels = draft.nodes[id].channels;
-    [(a, b), (b, a)].into_iter().find_map(|(x, scaled)| {
+    let input = |id: NodeId| draft.nodes[id].inputs.first().copied();
+    // Factors of one are folded away before.
+    let factors = |scaled: NodeId, of: NodeId| {
+        if of == scaled {
+            return Some(vec![1.0; channels]);
+        }
         let (gains, offsets) = line(&draft.nodes[scaled].op, channels)?;
-        let square = &draft.nodes[*draft.nodes[scaled].inputs.first()?];
-        let [sine, same] = square.inputs[..] else { return None };
-        let wave = &draft.nodes[sine];
-        if square.op != Op::Mul || sine != same || wave.op != Op::Pointwise(Pointwise::Sin) {
+        (input(scaled) == Some(of) && offsets.iter().all(|&o| o == 0.0)).then_some(gains)
+    };
+    [(a, b), (b, a)].into_iter().find_map(|(x, scaled)| {
+        let is_product = |id: NodeId| draft.nodes[id].op == Op::Mul;
+        let square = if is_product(scaled) { scaled } else { input(scaled)? };
+        let gains = factors(scaled, square)?;
+        let [sine, same] = draft.nodes[square].inputs[..] else { return None };
+        if !is_product(square) || sine != same || draft.nodes[sine].op != Op::Pointwise(Pointwise::Sin) {
             return None;
         }
-        let inner = &draft.nodes[wave.inputs[0]];
-        let (alpha, zero) = line(&inner.op, channels)?;
+        let alpha = factors(input(sine)?, x)?;
         let fits = |(alpha, gain): (&f64, &f64)| {
             let expected = f64::from(1.0 / (*alpha as f32 + 1e-9));
             (gain - expected).abs() <= expected.abs() * 1e-6
         };
-        let known = inner.inputs[..] == [x] && zero.iter().chain(&offsets).all(|&o| o == 0.0);
-        (known && alpha.iter().zip(&gains).all(fits)).then(|| {
+        alpha.iter().zip(&gains).all(fits).then(|| {
             let alpha = alpha.iter().map(|&a| a as f32).collect::<Vec<_>>();
             Change::Become(Op::Snake { alpha: Arc::new(Tensor::new([channels], alpha)) }, vec![x])
         })
