@@ -12,7 +12,7 @@ the number in its metadata. refused/ holds models that cannot stream; tests/suit
 import os
 import sys
 from fractions import Fraction
-from typing import List, Tuple
+from typing import Dict, List, Tuple
 
 import numpy as np
 import torch
@@ -228,6 +228,52 @@ class Functions(Model):
         return self.out(y.repeat_interleave(2, dim=-1))
 
 
+class Held(nn.Module):
+    """What Neutone's wrapper holds: a pass over channels by frames, with values by name and a look behind."""
+
+    def __init__(self):
+        super().__init__()
+        self.wide, self.out = nn.Conv1d(1, 4, 5), nn.Conv1d(4, 2, 1)
+        self.neutone_parameter_names = ["drive", "mix"]
+        self.register_buffer("numerical_params_default_values_0to1", torch.tensor([[0.75], [0.25], [0.0], [0.0]]))
+
+    @torch.jit.export
+    def is_input_mono(self) -> bool:
+        return True
+
+    @torch.jit.export
+    def is_output_mono(self) -> bool:
+        return False
+
+    @torch.jit.export
+    def get_native_sample_rates(self) -> List[int]:
+        return [48000, 44100]
+
+    @torch.jit.export
+    def get_look_behind_samples(self) -> int:
+        return self.wide.kernel_size[0] - 1
+
+    @torch.jit.export
+    def do_forward_pass(self, x, params: Dict[str, torch.Tensor]):
+        wet = torch.tanh(self.wide(x[None]) * (1.0 + 3.0 * params["drive"]))
+        dry = x[:, self.get_look_behind_samples():]
+        return dry + params["mix"] * (self.out(wet)[0] - dry)
+
+
+class SampleQueueWrapper(nn.Module):
+    """Only its name and its attribute are Neutone's."""
+    __module__ = "neutone_sdk.sqw"
+
+    def __init__(self):
+        super().__init__()
+        self.w2w_base = Held()
+
+    def forward(self, x):
+        values = self.w2w_base.numerical_params_default_values_0to1
+        params = {name: values[i] for i, name in enumerate(self.w2w_base.neutone_parameter_names)}
+        return self.w2w_base.do_forward_pass(F.pad(x[0], [4, 0]), params)[None]
+
+
 def streams():
     export("tcn", Tcn())
     export("autoencoder", Autoencoder(), 2)
@@ -237,6 +283,7 @@ def streams():
     export("attributes", Attributes())
     export("shuffle", Shuffle())
     export("functions", Functions())
+    export("neutone", SampleQueueWrapper())
     export("traced", Tcn(), traced=True)
     export("traced_shuffle", Shuffle(), traced=True)
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use runnel::graph::Op;
 use runnel::import::{self, Options};
 
 use crate::onnx::{compare, recorded};
@@ -33,7 +34,7 @@ fn folder() -> PathBuf {
 fn streams_are_what_pytorch_computes() {
     let mut wrong = vec![];
     let recordings = recorded(&folder());
-    assert!(recordings.len() >= 10, "{} models", recordings.len());
+    assert!(recordings.len() >= 11, "{} models", recordings.len());
     for recording in recordings {
         let path = folder().join(format!("{}.ts", recording.name));
         let graph = match import::open(&path, &Options::default()) {
@@ -77,6 +78,22 @@ fn the_method_table_makes_an_autoencoder() {
     assert_eq!((model.info.sampling_rate, model.info.latent_names.len()), (48_000, 3));
     let told = Options { sampling_rate: Some(16_000), ..Options::default() };
     assert_eq!(import::open(&folder().join("autoencoder.ts"), &told).unwrap().info.sampling_rate, 16_000);
+}
+
+/// A Neutone model's own values are parameters; its rate is the first that it was made for.
+#[test]
+fn neutone_models_keep_their_parameters() {
+    let model = import::open(&folder().join("neutone.ts"), &Options::default()).unwrap();
+    assert_eq!((model.forward.input().channels, model.forward.output().channels), (1, 2));
+    assert_eq!(model.info.sampling_rate, 48_000);
+    let parameter = |node: &runnel::graph::Node| match &node.op {
+        Op::Parameter(it) => Some((it.name.clone(), it.default.clone(), it.minimum, it.maximum)),
+        _ => None,
+    };
+    let mut parameters: Vec<_> = model.forward.nodes().iter().filter_map(parameter).collect();
+    parameters.sort_by(|a, b| a.0.cmp(&b.0));
+    let expected = [("drive", 0.75), ("mix", 0.25)].map(|(name, default)| (name.to_owned(), vec![default], 0.0, 1.0));
+    assert_eq!(parameters, expected);
 }
 
 /// A recorded model, traced, is the same graph as the scripted one.

@@ -3,6 +3,7 @@
 //! A method that a host may call has a buffer beside it, such as `forward_params`: channels and samples per frame of what
 //! it reads, and the same of what it makes. A module without any is taken for an effect of one channel.
 
+mod neutone;
 #[cfg(test)]
 mod tests;
 
@@ -99,6 +100,8 @@ pub fn from_code(code: &[u8]) -> Result<Graph, ImportError> {
 pub(super) struct Graphs {
     pub(super) forward: Graph,
     pub(super) latent: Option<Latent>,
+    /// Samples per second, where the code tells.
+    rate: Option<i64>,
     /// What else a reader should know.
     remarks: Vec<String>,
 }
@@ -135,6 +138,12 @@ pub(super) fn graphs<R: Read + Seek>(
         draws: 0,
         constants: constants.iter().map(|array| Value::constant_of(array)).collect(),
     };
+    if neutone::wraps(&root.class)
+        && let Some(inner) = walk.object.child(neutone::INNER)
+    {
+        let (forward, rate) = walk.neutone(&inner)?;
+        return Ok(Graphs { forward, latent: None, rate, remarks: vec![] });
+    }
     let [forward, encode, decode] = ["forward", "encode", "decode"].map(|name| signature(root, name));
     let has_forward = walk.program.has_method(&root.qualified, "forward")?;
     let (encode, decode) = match (encode?, decode?) {
@@ -151,7 +160,7 @@ pub(super) fn graphs<R: Read + Seek>(
             let assumed = forward.is_none();
             let forward = walk.method("forward", forward.unwrap_or(mono))?;
             let remarks = if assumed { vec!["one channel assumed".into()] } else { vec![] };
-            return Ok(Graphs { forward, latent: None, remarks });
+            return Ok(Graphs { forward, latent: None, rate: None, remarks });
         }
     };
     let decode = renamed(&decode, &encode)?;
@@ -162,13 +171,16 @@ pub(super) fn graphs<R: Read + Seek>(
         _ => None,
     };
     match whole.as_ref().and_then(|whole| Some((whole, difference(whole, &halves)?))) {
-        None => Ok(Graphs { forward: halves, latent: Some(Latent { encode, decode }), remarks: vec![] }),
+        None => Ok(Graphs { forward: halves, latent: Some(Latent { encode, decode }), rate: None, remarks: vec![] }),
         Some((whole, _)) => {
             let remarks = vec!["encode and decode left out, forward does more than both".into()];
-            Ok(Graphs { forward: whole.clone(), latent: None, remarks })
+            Ok(Graphs { forward: whole.clone(), latent: None, rate: None, remarks })
         }
     }
 }
+
+/// What makes a method's result.
+type Walked<'w> = dyn Fn(&mut Run<'_, '_>) -> Result<Value, ImportError> + 'w;
 
 struct Walk<'a> {
     program: Program<'a>,
@@ -181,11 +193,32 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// The graph of a method; called a second time it must be the same.
+    /// The graph of a method.
     fn method(&mut self, name: &str, signature: Signature) -> Result<Graph, ImportError> {
         let object = self.object.fresh();
-        let (first, draws) = self.once(&object, name, signature)?;
-        let (second, _) = self.once(&object, name, signature)?;
+        let axes = packed_axes(&[Some(1), Some(signature.channels), None]);
+        self.twice(name, signature, &|run| {
+            let input = Signal { node: 0, shift: 0, frames: Dim::TIME, axes: axes.clone() };
+            let input = script::torch::made(run, input);
+            run.method(&object, name, vec![input], vec![])
+        })
+    }
+
+    /// The graph of the model that Neutone's wrapper holds, and its rate.
+    fn neutone(&mut self, inner: &Object) -> Result<(Graph, Option<i64>), ImportError> {
+        let object = inner.fresh();
+        let build = Build::new(1, Beside::new(None), self.budget);
+        let mut run = Run::new(&mut self.program, build, self.idiom, 0, Rc::clone(&self.constants));
+        let ([channels, made], rate) = neutone::signature(&mut run, &object)?;
+        let signature = Signature { channels, makes: Some((made, Fraction::whole(1))) };
+        let graph = self.twice(neutone::METHOD, signature, &|run| neutone::call(run, &object, channels))?;
+        Ok((graph, rate))
+    }
+
+    /// The graph of what `walk` makes of the input; a second time it must make the same.
+    fn twice(&mut self, name: &str, signature: Signature, walk: &Walked<'_>) -> Result<Graph, ImportError> {
+        let (first, draws) = self.once(name, signature, walk)?;
+        let (second, _) = self.once(name, signature, walk)?;
         if let Some(what) = difference(&first, &second) {
             return Err(ImportError::Operator {
                 node: name.into(),
@@ -199,13 +232,10 @@ impl Walk<'_> {
         Ok(first)
     }
 
-    fn once(&mut self, object: &Rc<Object>, name: &str, signature: Signature) -> Result<(Graph, u32), ImportError> {
+    fn once(&mut self, name: &str, signature: Signature, walk: &Walked<'_>) -> Result<(Graph, u32), ImportError> {
         let build = Build::new(signature.channels, Beside::new(None), self.budget);
         let mut run = Run::new(&mut self.program, build, self.idiom, self.draws, Rc::clone(&self.constants));
-        let axes = packed_axes(&[Some(1), Some(signature.channels), None]);
-        let input = Signal { node: 0, shift: 0, frames: Dim::TIME, axes };
-        let input = script::torch::made(&mut run, input);
-        let result = run.method(object, name, vec![input], vec![])?;
+        let result = walk(&mut run)?;
         let draws = run.draws();
         let refuse = |reason: String| ImportError::Operator { node: name.into(), op: "method".into(), reason };
         let Value::Tensor(tensor) = &result else {
@@ -218,8 +248,9 @@ impl Walk<'_> {
             && (signal.channels() != channels || signal.frames.slope != rate)
         {
             let (found, frames) = (signal.channels(), signal.frames);
+            let teller = if name == neutone::METHOD { "is_output_mono".into() } else { format!("{name}_params") };
             return Err(refuse(format!(
-                "makes {found} channels of {frames} frames, and its {name}_params tell {channels} of {rate}·T"
+                "makes {found} channels of {frames} frames, and its {teller} tells {channels} of {rate}·T"
             )));
         }
         let finished = finish(&mut run.build, &signal).map_err(refuse)?;
@@ -269,8 +300,9 @@ fn model(
     provenance: crate::model::Provenance,
     options: &Options,
 ) -> Result<Model, ImportError> {
-    let Graphs { forward, latent, mut remarks } = graphs;
-    let told = ["sr", "sample_rate", "sampling_rate"].iter().find_map(|name| root.int(name));
+    let Graphs { forward, latent, rate: told, mut remarks } = graphs;
+    let root = if neutone::wraps(&root.class) { root.child(neutone::INNER).unwrap_or(root) } else { root };
+    let told = told.or_else(|| ["sr", "sample_rate", "sampling_rate"].iter().find_map(|name| root.int(name)));
     let told = told.map(|rate| {
         let fits = u32::try_from(rate).ok().filter(|rate| (1..=10_000_000).contains(rate));
         fits.ok_or_else(|| ImportError::malformed("sr", format!("is {rate}, which is no sampling rate")))

@@ -147,6 +147,7 @@ pub(super) fn list(run: &mut Run<'_, '_>, name: &str, arguments: &[Value]) -> Op
             Ok(Value::None)
         }
         ("copy", [Value::List(list)]) => Ok(Value::list(list.items.borrow().clone())),
+        ("__contains__", [Value::Table(table), Value::Text(name)]) => Ok(Value::Bool(table.contains_key(name))),
         ("__contains__", [list, value]) => match list.items() {
             Some(items) => {
                 let equal = items.iter().map(|item| number::equal(item, value)).collect::<Result<Vec<_>, _>>();
@@ -154,7 +155,9 @@ pub(super) fn list(run: &mut Run<'_, '_>, name: &str, arguments: &[Value]) -> Op
             }
             None => Err(format!("looks into {}", list.kind())),
         },
-        ("__getitem__", [list, index]) if list.items().is_some() => return Some(run.index(list, index)),
+        ("__getitem__", [list, index]) if list.items().is_some() || matches!(list, Value::Table(_)) => {
+            return Some(run.index(list, index));
+        }
         ("slice", [list, bounds @ ..]) if list.items().is_some() => sliced(&list.items().unwrap_or_default(), bounds),
         ("format", [Value::Text(pattern), values @ ..]) => {
             let mut parts = pattern.split("{}");

@@ -254,7 +254,7 @@ impl<'p, 'a> Run<'p, 'a> {
     }
 
     /// Whether a condition holds.
-    pub(super) fn truth(&mut self, value: &Value) -> Result<bool, ImportError> {
+    pub(in crate::import) fn truth(&mut self, value: &Value) -> Result<bool, ImportError> {
         match value {
             Value::Bool(value) => Ok(*value),
             Value::Int(value) => Ok(*value != 0),

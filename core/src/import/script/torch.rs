@@ -60,7 +60,7 @@ pub(in crate::import) type Made<T> = Result<T, Fault>;
 ///
 /// # Errors
 /// When it is not known, or not of these arguments. What is wrong only with a signal is told when the result is needed.
-pub(super) fn call(
+pub(in crate::import) fn call(
     run: &mut Run<'_, '_>,
     name: &str,
     plain: Vec<Value>,

@@ -22,6 +22,8 @@ pub(in crate::import) enum Value {
     Text(Rc<str>),
     List(Rc<List>),
     Tuple(Rc<[Value]>),
+    /// Values by name, which code reads only.
+    Table(Rc<BTreeMap<Rc<str>, Value>>),
     Object(Rc<Object>),
     Tensor(Rc<Tensor>),
     /// A function of the archive, by its full name.
@@ -153,6 +155,7 @@ impl Value {
             Self::Text(_) => "a string",
             Self::List(_) => "a list",
             Self::Tuple(_) => "a tuple",
+            Self::Table(_) => "a dictionary",
             Self::Object(_) => "a module",
             Self::Tensor(_) => "a tensor",
             Self::Function(_) => "a function",

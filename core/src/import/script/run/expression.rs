@@ -98,6 +98,10 @@ impl Run<'_, '_> {
         if let Value::Tensor(_) = list {
             return torch::call(self, "select", vec![list.clone(), Value::Int(0), index.clone()], vec![]);
         }
+        if let (Value::Table(table), Value::Text(name)) = (list, index) {
+            let value = table.get(name).cloned();
+            return value.ok_or_else(|| self.refusal("[]", format!("takes entry {name:?}, which is not there")));
+        }
         let Some(items) = list.items() else {
             return Err(self.refusal("[]", format!("takes an item of {}", list.kind())));
         };
