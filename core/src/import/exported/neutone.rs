@@ -66,6 +66,7 @@ fn parameters(run: &mut Run<'_, '_>, object: &Rc<Object>) -> Result<BTreeMap<Rc<
     let names = object.attribute("neutone_parameter_names").and_then(|names| names.items()).unwrap_or_default();
     let defaults = object.attribute("numerical_params_default_values_0to1").and_then(|values| values.constant());
     let defaults = defaults.and_then(|values| values.to_floats().ok().map(|values| values.to_vec()));
+    run.build.held_frames = CONTROL_SAMPLES;
     let mut table = BTreeMap::new();
     for (i, name) in names.iter().enumerate() {
         let Value::Text(name) = name else { continue };
