@@ -28,7 +28,10 @@ fn code_becomes_a_graph() {
         "  z = y",
         "return torch.add(z, torch.slice(x, -1, None, -8), alpha=0.5)",
     ]);
-    let text = from_code(code.as_bytes()).unwrap().to_string();
+    let graph = from_code(code.as_bytes()).unwrap();
+    let halves = |op: &Op| matches!(op, Op::Conv1d(conv) if conv.left_padding == 4 && conv.weight.data() == [0.5]);
+    assert!(graph.nodes().iter().any(|node| halves(&node.op)), "{graph}");
+    let text = graph.to_string();
     let ops = ["affine(%0) {scale 8, offset 0}", "tanh(%1)", "left_padding 4", "add(%2, %3)", "left_padding -4"];
     for op in ops {
         assert!(text.contains(op), "{op} in\n{text}");
