@@ -136,7 +136,7 @@ pub(super) fn graphs<R: Read + Seek>(
         idiom,
         budget,
         draws: 0,
-        constants: constants.iter().map(|array| Value::constant_of(array)).collect(),
+        constants: constants.iter().map(Value::constant_of).collect(),
     };
     if neutone::wraps(&root.class)
         && let Some(inner) = walk.object.child(neutone::INNER)

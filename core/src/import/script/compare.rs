@@ -99,8 +99,8 @@ impl Pairing<'_> {
                 Some(_) => {}
                 None => {
                     let candidates = if commutes { &left[..] } else { &left[i..=i] };
-                    let deepest = candidates.iter().filter_map(|&other| self.known[&(input, other)].clone());
-                    return deepest.last().or_else(|| at("inputs".into()));
+                    let mut deepest = candidates.iter().filter_map(|&other| self.known[&(input, other)].clone());
+                    return deepest.next_back().or_else(|| at("inputs".into()));
                 }
             }
         }

@@ -192,7 +192,7 @@ fn integers(name: &str, a: i64, b: i64) -> Result<Value, String> {
         "mul" => checked(a.checked_mul(b)),
         "floordiv" | "floor_divide" => {
             divides()?;
-            checked(a.checked_rem_euclid(b).and_then(|_| Some(div_floor(a, b))))
+            checked(a.checked_rem_euclid(b).map(|_| div_floor(a, b)))
         }
         "remainder" => {
             divides()?;

@@ -146,11 +146,11 @@ fn sum(draft: &Draft, conv: &Conv1d, input: NodeId) -> Option<Change> {
     if !equal || !is_mix(conv) || conv.bias.is_some() || conv.groups != 1 {
         return None;
     }
-    let rows = conv.weight.data().chunks(joined.channels).enumerate();
+    let mut rows = conv.weight.data().chunks(joined.channels).enumerate();
     let each = |(row, values): (usize, &[f32])| {
         values.iter().enumerate().all(|(i, &v)| v == f32::from(u8::from(i % width == row)))
     };
-    rows.map(each).all(|same| same).then(|| Change::Become(Op::Add, joined.inputs.clone()))
+    rows.all(each).then(|| Change::Become(Op::Add, joined.inputs.clone()))
 }
 
 /// A convolution of signals that are only shifted reads them where they stand.

@@ -37,8 +37,7 @@ pub(super) fn write(run: &mut Run<'_, '_>, name: &str, a: &Arguments) -> Made<Va
         _ => {
             let plain = super::call(run, name.trim_end_matches('_'), a.plain.clone(), a.named.clone())?;
             let Value::Tensor(made) = plain else { return Err("makes no tensor".into()) };
-            let made = made.content.borrow().clone();
-            made
+            made.content.borrow().clone()
         }
     };
     if tensor.storage.owned && !matches!(made, Content::Constant(_)) {
