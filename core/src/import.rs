@@ -6,6 +6,7 @@ mod bytes;
 pub mod checkpoint;
 pub mod described;
 mod error;
+pub mod exported;
 pub mod gin;
 mod literal;
 mod locate;
@@ -53,12 +54,17 @@ impl Options {
     fn fit(&self, source: &Source, path: &Path) -> Result<(), ImportError> {
         let is_rave = matches!(source, Source::Run { .. } | Source::Export { .. });
         let is_nam = matches!(source, Source::Nam { .. } | Source::NamFolder { .. });
+        let is_export = matches!(source, Source::Export { .. });
         let is_onnx = matches!(source, Source::Onnx { .. });
         let misfits = [
             (self.latents != LatentChoice::Default && !is_rave, "no latents to choose from", "latents and fidelity"),
             (self.ema && !is_rave, "no moving average of weights", "the moving average"),
             (self.size.is_some() && !is_nam, "a model of one size", "the size"),
-            (self.sampling_rate.is_some() && !is_onnx, "no ONNX model, whose rate may be told", "the sampling rate"),
+            (
+                self.sampling_rate.is_some() && !is_onnx && !is_export,
+                "a model that tells its rate",
+                "the sampling rate",
+            ),
             (self.time_axis.is_some() && !is_onnx, "no ONNX model, whose time axis may be told", "the time axis"),
         ];
         match misfits.iter().find(|(misfit, ..)| *misfit) {
@@ -133,7 +139,7 @@ pub fn open(path: &Path, options: &Options) -> Result<Model, ImportError> {
         Source::Nam { name, path } => nam::from_file(&name, &path, options),
         Source::NamFolder { name, folder } => nam::from_folder(&name, &folder, options),
         Source::Run { name, checkpoint, config } => rave::from_run(&name, &checkpoint, &config, options),
-        Source::Export { name, path } => rave::from_export(&name, &path, options),
+        Source::Export { name, path } => exported::open(&name, &path, options),
         Source::Onnx { name, path } => onnx::open(&name, &path, options),
         Source::Module { name, path } => tcn::open(&name, &path),
         Source::Described { name, described } => described::open(&name, &described),

@@ -8,6 +8,7 @@ mod intern;
 mod simplify;
 
 pub(crate) use self::fold::fold as fold_norms;
+pub(crate) use self::fold::scale_and_offset;
 pub use self::half::{HalfReport, half};
 
 use crate::graph::{Graph, GraphError};

@@ -26,7 +26,7 @@ struct Recent {
 /// Most bytes of the list, and entries of a folder, that are looked at.
 const MOST_BYTES: u64 = 1 << 20;
 const MOST_ENTRIES: usize = 10_000;
-const EXTENSIONS: [&str; 7] = ["runnel", "ts", "ckpt", "nam", "onnx", "pt", "safetensors"];
+const EXTENSIONS: [&str; 8] = ["runnel", "ts", "nm", "ckpt", "nam", "onnx", "pt", "safetensors"];
 /// What describes the weights beside it.
 const DESCRIPTION: &str = runnel::import::described::FILE_NAME;
 

@@ -10,5 +10,6 @@ mod prior;
 mod rave;
 mod refit;
 mod runnel_file;
+mod script;
 mod strategy;
 mod streams;

@@ -50,16 +50,24 @@ fn load(name: &str) -> Graph {
     import::open(&path, &Options::default()).unwrap_or_else(|e| panic!("{name}: {e}")).forward
 }
 
-struct Recording {
-    name: String,
-    channels: usize,
-    x: Vec<f32>,
+/// What another program made of an input embedded in silence.
+pub(crate) struct Recording {
+    pub(crate) name: String,
+    pub(crate) channels: usize,
+    pub(crate) x: Vec<f32>,
     y: Vec<Vec<f32>>,
     first: i64,
 }
 
 fn recordings() -> Vec<Recording> {
-    let bytes = std::fs::read(folder().join("recorded.safetensors")).unwrap();
+    let all = recorded(&folder());
+    assert!(all.len() >= 60, "{} models", all.len());
+    all
+}
+
+/// The recordings in a folder.
+pub(crate) fn recorded(folder: &Path) -> Vec<Recording> {
+    let bytes = std::fs::read(folder.join("recorded.safetensors")).unwrap();
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let read = |name: &str| {
@@ -76,12 +84,11 @@ fn recordings() -> Vec<Recording> {
         })
         .collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
-    assert!(all.len() >= 60, "{} models", all.len());
     all
 }
 
 /// Why the stream of `graph` is not what was recorded.
-fn compare(recording: &Recording, graph: &Graph, blocks: &[usize]) -> Option<String> {
+pub(crate) fn compare(recording: &Recording, graph: &Graph, blocks: &[usize]) -> Option<String> {
     let streamed = rewrite_graph(graph).unwrap();
     let plan = Plan::new(&streamed).unwrap();
     let (first, output) = stream(&plan, &recording.x, recording.channels, blocks, Randomness::Deterministic);

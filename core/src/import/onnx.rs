@@ -8,16 +8,16 @@
 //! Lengths are kept as straight lines in the length of the input ([`dim`]), so that the shape arithmetic of exporters folds
 //! away. Crops and pads in time are shifts of frames; frames keep their index.
 
-mod build;
-mod call;
-mod constant;
-mod dim;
+pub(super) mod build;
+pub(super) mod call;
+pub(super) mod constant;
+pub(super) mod dim;
 mod input;
 mod interpret;
-mod op;
-mod proto;
-mod tensor;
-mod value;
+pub(super) mod op;
+pub(super) mod proto;
+pub(super) mod tensor;
+pub(super) mod value;
 mod wire;
 
 use std::path::Path;

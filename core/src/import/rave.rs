@@ -8,6 +8,7 @@ mod decode;
 mod description;
 mod encode;
 mod export;
+pub(in crate::import) mod idioms;
 mod latents;
 mod layers;
 mod noise;
@@ -60,18 +61,42 @@ fn belongs_to_the_model(key: &str) -> bool {
     !["discriminator.", "audio_distance.", "multiband_audio_distance."].iter().any(|prefix| key.starts_with(prefix))
 }
 
-/// The model of a TorchScript export, streaming or not.
+/// Whether an export is RAVE's, of any generation: [`from_module`] reads it, or says why not.
+pub(super) fn knows(root: &script::Module) -> bool {
+    export::is_rave(root)
+}
+
+/// The halves of an export, read by its modules.
+#[cfg(test)]
+pub(super) fn halves(root: &script::Module) -> Result<Latent, ImportError> {
+    let description = export::describe(root)?;
+    let kept = latents::kept(&description, super::LatentChoice::Default)?;
+    Ok(Latent { encode: encode::encode(&description, kept)?, decode: decode::decode(&description, kept)? })
+}
+
+/// The model of a TorchScript export, streaming or not, whose modules are `root`.
 ///
 /// # Errors
-/// When the archive is damaged or holds no RAVE 2 model; names the place.
-pub fn from_export(name: &str, path: &Path, options: &Options) -> Result<Model, ImportError> {
+/// When the modules are damaged or of no RAVE 2 model; names the place.
+pub(super) fn from_module(
+    name: &str,
+    path: &Path,
+    root: &script::Module,
+    options: &Options,
+) -> Result<Model, ImportError> {
     if options.ema {
         return Err(ImportError::Unknown {
             found: format!("{} is an export, which holds one set of weights", path.display()),
             cure: "import it without averaging, or import the training run instead".into(),
         });
     }
-    let description = export::describe(&script::read(path)?)?;
+    if options.sampling_rate.is_some() {
+        return Err(ImportError::Unknown {
+            found: format!("{} is an export of RAVE, which tells its sampling rate", path.display()),
+            cure: "leave the sampling rate out".into(),
+        });
+    }
+    let description = export::describe(root)?;
     model(&description, options, name, path)
 }
 

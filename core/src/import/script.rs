@@ -1,9 +1,26 @@
-//! TorchScript archives: `.ts` → a tree of modules. The code in the archive is never run; of it, only the lines that
-//! declare constants (`name : Final[…] = …`) are read.
+//! TorchScript archives: `.ts` → a tree of modules, with the constants that their classes declare in code
+//! (`name : Final[…] = …`); and the archive's code, walked over signals where a model is known by nothing else.
+//!
+//! ```text
+//! lex ──▶ parse (ast) ──▶ run (program, value) ──▶ language, number, torch/* ──▶ a Graph ──▶ tidy
+//! ```
+//!
+//! Nothing is executed: what the tables of operators do not know is refused.
 
+mod ast;
+pub(in crate::import) mod compare;
 mod constants;
+mod language;
+mod lex;
+mod number;
+mod parse;
+pub(in crate::import) mod program;
+pub(in crate::import) mod run;
 #[cfg(test)]
 mod tests;
+pub(in crate::import) mod tidy;
+pub(in crate::import) mod torch;
+pub(in crate::import) mod value;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Read, Seek};
@@ -30,6 +47,8 @@ const ROOT: &str = "__torch__.";
 pub struct Module {
     /// The class name with the mangling removed, such as `rave.blocks.EncoderV2`.
     pub class: String,
+    /// The class name as the archive has it, such as `__torch__.rave.blocks.___torch_mangle_3.EncoderV2`.
+    pub qualified: String,
     /// Attributes by name; children among them.
     pub attributes: BTreeMap<String, Attribute>,
     /// Constants that the class declares in code, such as `kernel_size` or `negative_slope`.
@@ -98,6 +117,27 @@ pub fn from_archive<R: Read + Seek>(archive: &mut Archive<R>) -> Result<Module, 
     let storages = Storages::new(archive, views.values());
     let walk = Walk { pickle: &pickle, views: &views, classes: &classes, storages, left, path: Vec::new() };
     walk.root(&place)
+}
+
+/// The tensors that code calls `CONSTANTS.c0` and so on; none where the archive has none.
+///
+/// # Errors
+/// When they are damaged.
+pub(super) fn constants<R: Read + Seek>(archive: &mut Archive<R>) -> Result<Vec<Array>, ImportError> {
+    if !archive.contains("constants.pkl") {
+        return Ok(vec![]);
+    }
+    let place = format!("{}, entry constants.pkl", archive.file());
+    let bytes = archive.read("constants.pkl")?;
+    let pickle = Pickle::parse(&bytes, &place, Dialect::TorchScript)?;
+    let items = pickle.items(pickle.root()).unwrap_or_default().to_vec();
+    let views: Vec<View> =
+        items.iter().filter_map(|&id| View::of(&pickle, id, &place).transpose()).collect::<Result<_, _>>()?;
+    if views.len() != items.len() {
+        return Err(ImportError::malformed(place, "holds something else than tensors"));
+    }
+    let mut storages = Storages::within(archive, "constants", views.iter());
+    views.iter().map(|view| storages.read(view)).collect()
 }
 
 impl Module {
@@ -334,7 +374,12 @@ impl<'a, R: Read + Seek> Walk<'a, R> {
             attributes.insert(name.to_owned(), self.attribute(value)?);
             self.path.pop();
         }
-        Ok(Module { class: unmangled(path), attributes, constants: constants.as_ref().clone() })
+        Ok(Module {
+            class: unmangled(path),
+            qualified: format!("{ROOT}{path}"),
+            attributes,
+            constants: constants.as_ref().clone(),
+        })
     }
 
     fn charge(&mut self, bytes: usize) -> Result<(), Stop> {

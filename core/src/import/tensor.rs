@@ -138,6 +138,8 @@ impl View {
 /// The storages of an archive, read when a view needs them.
 pub(super) struct Storages<'a, R> {
     archive: &'a mut Archive<R>,
+    /// Where in it they lie.
+    folder: &'static str,
     /// Views that will still ask for a storage; one that several share is kept until the last has come.
     awaited: HashMap<String, usize>,
     kept: HashMap<String, Rc<Vec<u8>>>,
@@ -148,6 +150,15 @@ pub(super) struct Storages<'a, R> {
 impl<'a, R: Read + Seek> Storages<'a, R> {
     /// For reading `views`, each as often as it is listed.
     pub(super) fn new<'v>(archive: &'a mut Archive<R>, views: impl Iterator<Item = &'v View>) -> Self {
+        Self::within(archive, "data", views)
+    }
+
+    /// As [`Self::new`], where the storages lie in this folder of the archive.
+    pub(super) fn within<'v>(
+        archive: &'a mut Archive<R>,
+        folder: &'static str,
+        views: impl Iterator<Item = &'v View>,
+    ) -> Self {
         let mut awaited = HashMap::new();
         for view in views {
             match awaited.get_mut(&view.key) {
@@ -156,12 +167,12 @@ impl<'a, R: Read + Seek> Storages<'a, R> {
             }
         }
         let elements = archive.bytes() + (1 << 16);
-        Self { archive, awaited, kept: HashMap::new(), elements }
+        Self { archive, folder, awaited, kept: HashMap::new(), elements }
     }
 
     /// The values of a view.
     pub(super) fn read(&mut self, view: &View) -> Result<Array, ImportError> {
-        let entry = format!("data/{}", view.key);
+        let entry = format!("{}/{}", self.folder, view.key);
         let Some(elements) = self.elements.checked_sub(view.len as u64) else {
             let reason =
                 format!("tensors that share storages add up to far more than the file; shape {:?}", view.shape);

@@ -41,7 +41,7 @@ pub(crate) fn fold(graph: &Graph) -> Result<Graph, GraphError> {
 }
 
 /// Scale and offset per channel that a batch norm applies.
-pub(super) fn scale_and_offset(norm: &BatchNorm) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn scale_and_offset(norm: &BatchNorm) -> (Vec<f64>, Vec<f64>) {
     let part = |w: &Option<crate::Weight>, i: usize, absent: f64| w.as_ref().map_or(absent, |w| f64::from(w.data()[i]));
     (0..norm.mean.len())
         .map(|i| {

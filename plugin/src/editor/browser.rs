@@ -70,7 +70,7 @@ impl Browser {
             if self.listing.entries.is_empty() && self.pending.is_none() {
                 ui.label(
                     RichText::new(
-                        "No models here: .runnel, .ts, .ckpt, .pt, .safetensors, .nam and .onnx files are shown",
+                        "No models here: .runnel, .ts, .nm, .ckpt, .pt, .safetensors, .nam and .onnx files are shown",
                     )
                     .color(theme::DIM),
                 );

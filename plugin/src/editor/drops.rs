@@ -132,7 +132,7 @@ fn look(files: &[PathBuf], repaint: &Repaint) -> Found {
 
 fn refusal(files: &[PathBuf]) -> String {
     let these = these(files);
-    let models = ".runnel, .ts, .ckpt, .pt, .safetensors, .nam and .onnx files are, and folders that have one";
+    let models = ".runnel, .ts, .nm, .ckpt, .pt, .safetensors, .nam and .onnx files are, and folders that have one";
     match files {
         [_] => format!("{these} is not a model: {models}"),
         _ => format!("None of {these} is a model: {models}"),

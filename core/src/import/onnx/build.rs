@@ -14,26 +14,26 @@ use crate::tensor::{Tensor, Weight};
 const MOST_NODES: usize = 1 << 14;
 
 /// What operators read and write besides their inputs.
-pub(super) struct Build {
-    pub(super) graph: Graph,
-    pub(super) beside: Beside,
+pub(in crate::import) struct Build {
+    pub(in crate::import) graph: Graph,
+    pub(in crate::import) beside: Beside,
     /// Frames of the input, in a file that was exported for that length only.
-    pub(super) exported_frames: Option<i64>,
+    pub(in crate::import) exported_frames: Option<i64>,
     /// Frames of the input for each frame of what is held.
-    pub(super) held_frames: usize,
+    pub(in crate::import) held_frames: usize,
     /// Version of the standard operators.
-    pub(super) opset: i64,
+    pub(in crate::import) opset: i64,
     /// Values that may still be made: constants folded, weights written.
     budget: u64,
     /// The operator that is being built.
-    pub(super) place: String,
+    pub(in crate::import) place: String,
     /// How many nodes have each name.
     names: HashMap<String, usize>,
 }
 
 impl Build {
     /// A graph of `channels` inputs, and room for `budget` values.
-    pub(super) fn new(channels: usize, beside: Beside, budget: u64) -> Self {
+    pub(in crate::import) fn new(channels: usize, beside: Beside, budget: u64) -> Self {
         Self {
             graph: Graph::new(channels),
             beside,
@@ -50,7 +50,7 @@ impl Build {
     ///
     /// # Errors
     /// When the file is too small for so many.
-    pub(super) fn spend(&mut self, values: usize) -> Outcome<()> {
+    pub(in crate::import) fn spend(&mut self, values: usize) -> Outcome<()> {
         match self.budget.checked_sub(values as u64) {
             Some(left) => {
                 self.budget = left;
@@ -61,18 +61,18 @@ impl Build {
     }
 
     /// Grows the room with what was read beside the file.
-    pub(super) fn earn(&mut self, values: u64) {
+    pub(in crate::import) fn earn(&mut self, values: u64) {
         self.budget = self.budget.saturating_add(values);
     }
 
     /// A weight of this shape.
-    pub(super) fn weight(&mut self, shape: &[usize], values: Vec<f32>) -> Outcome<Weight> {
+    pub(in crate::import) fn weight(&mut self, shape: &[usize], values: Vec<f32>) -> Outcome<Weight> {
         self.spend(values.len())?;
         Ok(Arc::new(Tensor::new(shape, values)))
     }
 
     /// Appends a node, named after the operator.
-    pub(super) fn push(&mut self, op: Op, inputs: &[NodeId]) -> Outcome<NodeId> {
+    pub(in crate::import) fn push(&mut self, op: Op, inputs: &[NodeId]) -> Outcome<NodeId> {
         if self.graph.nodes().len() >= MOST_NODES {
             return Err(format!("the model becomes more than {MOST_NODES} nodes"));
         }
@@ -89,13 +89,13 @@ impl Build {
     }
 
     /// The function of each value of `x`.
-    pub(super) fn pointwise(&mut self, x: &Signal, function: Pointwise) -> Outcome<Signal> {
+    pub(in crate::import) fn pointwise(&mut self, x: &Signal, function: Pointwise) -> Outcome<Signal> {
         let node = self.push(Op::Pointwise(function), &[x.node])?;
         Ok(Signal { node, ..x.clone() })
     }
 
     /// `scale · x + offset`, with one value for all or one per entry of a frame, in the tensor's order.
-    pub(super) fn affine(&mut self, x: &Signal, scale: &[f32], offset: &[f32]) -> Outcome<Signal> {
+    pub(in crate::import) fn affine(&mut self, x: &Signal, scale: &[f32], offset: &[f32]) -> Outcome<Signal> {
         if let ([scale], [offset]) = (scale, offset) {
             if (*scale, *offset) == (1.0, 0.0) {
                 return Ok(x.clone());
@@ -122,7 +122,7 @@ impl Build {
     }
 
     /// Each output channel is a sum of weighted channels of `node`: `[out, in]`, row-major.
-    pub(super) fn mix(
+    pub(in crate::import) fn mix(
         &mut self,
         node: NodeId,
         out: usize,
@@ -137,7 +137,7 @@ impl Build {
     }
 
     /// The channels of `node` that `picks` names, in that order.
-    pub(super) fn select(&mut self, node: NodeId, picks: &[usize]) -> Outcome<NodeId> {
+    pub(in crate::import) fn select(&mut self, node: NodeId, picks: &[usize]) -> Outcome<NodeId> {
         let channels = self.graph.node(node).channels;
         let runs_on = picks.windows(2).all(|pair| pair[1] == pair[0] + 1);
         match picks {
@@ -154,7 +154,7 @@ impl Build {
     }
 
     /// The same tensor on a node whose channels stand in the tensor's order.
-    pub(super) fn packed(&mut self, x: &Signal) -> Outcome<Signal> {
+    pub(in crate::import) fn packed(&mut self, x: &Signal) -> Outcome<Signal> {
         let picks: Vec<_> = x.order().collect();
         let node = self.select(x.node, &picks)?;
         let sizes: Vec<_> =
@@ -163,7 +163,7 @@ impl Build {
     }
 
     /// The same tensor on a node whose channels stand in the order of the axes `order`, the first outermost.
-    pub(super) fn packed_as(&mut self, x: &Signal, order: &[usize]) -> Outcome<Signal> {
+    pub(in crate::import) fn packed_as(&mut self, x: &Signal, order: &[usize]) -> Outcome<Signal> {
         let moved = self.packed(&transposed(x, order))?;
         let mut back = vec![0; order.len()];
         order.iter().enumerate().for_each(|(to, &from)| back[from] = to);
@@ -171,7 +171,7 @@ impl Build {
     }
 
     /// The tensor that takes, on each axis but time, the entries that `maps` names.
-    pub(super) fn gathered(&mut self, x: &Signal, maps: &[Option<Vec<usize>>]) -> Outcome<Signal> {
+    pub(in crate::import) fn gathered(&mut self, x: &Signal, maps: &[Option<Vec<usize>>]) -> Outcome<Signal> {
         let size = |axis: usize| maps[axis].as_ref().map_or(x.sizes()[axis], Vec::len);
         let sizes: Vec<_> = (0..x.axes.len()).map(size).collect();
         let count = sizes.iter().try_fold(1usize, |count, &n| count.checked_mul(n)).unwrap_or(usize::MAX);
@@ -188,7 +188,7 @@ impl Build {
     }
 
     /// The tensor with its axes of size 1 repeated to `sizes`.
-    pub(super) fn expanded(&mut self, x: &Signal, sizes: &[usize]) -> Outcome<Signal> {
+    pub(in crate::import) fn expanded(&mut self, x: &Signal, sizes: &[usize]) -> Outcome<Signal> {
         if x.sizes() == sizes {
             return Ok(x.clone());
         }
@@ -197,7 +197,7 @@ impl Build {
     }
 
     /// The same tensor on a node whose frame 0 is the tensor's first.
-    pub(super) fn aligned(&mut self, x: &Signal) -> Outcome<Signal> {
+    pub(in crate::import) fn aligned(&mut self, x: &Signal) -> Outcome<Signal> {
         if x.shift == 0 {
             return Ok(x.clone());
         }
@@ -205,7 +205,7 @@ impl Build {
     }
 
     /// Every `stride`-th frame, from the first on; the length is the caller's to say.
-    pub(super) fn every(&mut self, x: &Signal, stride: usize) -> Outcome<Signal> {
+    pub(in crate::import) fn every(&mut self, x: &Signal, stride: usize) -> Outcome<Signal> {
         let channels = self.graph.node(x.node).channels;
         let weight = self.weight(&[channels, 1, 1], vec![1.0; channels])?;
         let conv = Conv1d { weight, bias: None, stride, dilation: 1, left_padding: -x.shift, groups: channels };
@@ -214,7 +214,7 @@ impl Build {
     }
 
     /// The held tensor `x` as a signal: its `axis` becomes time, of so many frames, the first of them frame `shift`.
-    pub(super) fn in_time(&mut self, x: &Signal, axis: usize, frames: Dim, shift: i64) -> Outcome<Signal> {
+    pub(in crate::import) fn in_time(&mut self, x: &Signal, axis: usize, frames: Dim, shift: i64) -> Outcome<Signal> {
         let mut axes = x.axes.clone();
         axes[axis] = Axis::Time;
         let rate = frames.slope.times(Fraction::whole(self.held_frames as i64));
@@ -232,24 +232,24 @@ impl Build {
     }
 
     /// Values that are the same in every frame, as a signal of the rate of `like`; `values` are its channels.
-    pub(super) fn steady(&mut self, values: &[f32], like: NodeId) -> Outcome<NodeId> {
+    pub(in crate::import) fn steady(&mut self, values: &[f32], like: NodeId) -> Outcome<NodeId> {
         let inputs = self.graph.node(like).channels;
         self.spend(values.len().saturating_mul(inputs))?;
         self.mix(like, values.len(), vec![0.0; values.len() * inputs], Some(values.to_vec()))
     }
 
     /// `dim` as a number, where the file was exported for one length only.
-    pub(super) fn number(&self, dim: Dim) -> Option<i64> {
+    pub(in crate::import) fn number(&self, dim: Dim) -> Option<i64> {
         dim.known().or_else(|| dim.at(self.exported_frames?))
     }
 
     /// Whether two sizes are equal, as far as the file can say.
-    pub(super) fn same(&self, a: Dim, b: Dim) -> bool {
+    pub(in crate::import) fn same(&self, a: Dim, b: Dim) -> bool {
         a == b || self.number(a).is_some_and(|a| Some(a) == self.number(b))
     }
 }
 
 /// The axes in another order; the node stays.
-pub(super) fn transposed(x: &Signal, order: &[usize]) -> Signal {
+pub(in crate::import) fn transposed(x: &Signal, order: &[usize]) -> Signal {
     Signal { axes: order.iter().map(|&axis| x.axes[axis]).collect(), ..x.clone() }
 }

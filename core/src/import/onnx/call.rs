@@ -6,26 +6,26 @@ use super::proto::Attribute;
 use super::value::{Signal, Value};
 
 /// An operator, its inputs' values, and its settings.
-pub(super) struct Call<'a> {
-    pub(super) op: &'a str,
+pub(in crate::import) struct Call<'a> {
+    pub(in crate::import) op: &'a str,
     /// `None` where an input is left out.
-    pub(super) inputs: Vec<Option<Value>>,
-    pub(super) attributes: Vec<Attribute<'a>>,
+    pub(in crate::import) inputs: Vec<Option<Value>>,
+    pub(in crate::import) attributes: Vec<Attribute<'a>>,
     /// Number of outputs named.
-    pub(super) outputs: usize,
+    pub(in crate::import) outputs: usize,
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn input(&self, i: usize) -> Option<&Value> {
+    pub(in crate::import) fn input(&self, i: usize) -> Option<&Value> {
         self.inputs.get(i)?.as_ref()
     }
 
-    pub(super) fn needed(&self, i: usize) -> Outcome<&Value> {
+    pub(in crate::import) fn needed(&self, i: usize) -> Outcome<&Value> {
         self.input(i).ok_or_else(|| format!("its input {i} is missing"))
     }
 
     /// Input `i`, which must be a signal.
-    pub(super) fn signal(&self, i: usize) -> Outcome<&Signal> {
+    pub(in crate::import) fn signal(&self, i: usize) -> Outcome<&Signal> {
         match self.needed(i)? {
             Value::Signal(signal) => Ok(signal),
             Value::Constant(_) => Err(format!("its input {i} is a constant, where a signal is needed")),
@@ -33,7 +33,7 @@ impl<'a> Call<'a> {
     }
 
     /// Input `i`, where it is there; it must be known without running the model.
-    pub(super) fn constant(&self, i: usize) -> Outcome<Option<&Constant>> {
+    pub(in crate::import) fn constant(&self, i: usize) -> Outcome<Option<&Constant>> {
         match self.input(i) {
             None => Ok(None),
             Some(Value::Constant(constant)) => Ok(Some(constant)),
@@ -44,27 +44,27 @@ impl<'a> Call<'a> {
     }
 
     /// As [`Self::constant`], which must be there.
-    pub(super) fn constant_needed(&self, i: usize) -> Outcome<&Constant> {
+    pub(in crate::import) fn constant_needed(&self, i: usize) -> Outcome<&Constant> {
         self.constant(i)?.ok_or_else(|| format!("its input {i} is missing"))
     }
 
-    pub(super) fn attribute(&self, name: &str) -> Option<&Attribute<'a>> {
+    pub(in crate::import) fn attribute(&self, name: &str) -> Option<&Attribute<'a>> {
         self.attributes.iter().find(|attribute| attribute.name == name)
     }
 
-    pub(super) fn int(&self, name: &str, absent: i64) -> i64 {
+    pub(in crate::import) fn int(&self, name: &str, absent: i64) -> i64 {
         self.attribute(name).and_then(|a| a.int).unwrap_or(absent)
     }
 
-    pub(super) fn float(&self, name: &str, absent: f32) -> f32 {
+    pub(in crate::import) fn float(&self, name: &str, absent: f32) -> f32 {
         self.attribute(name).and_then(|a| a.float).unwrap_or(absent)
     }
 
-    pub(super) fn ints(&self, name: &str) -> Option<&[i64]> {
+    pub(in crate::import) fn ints(&self, name: &str) -> Option<&[i64]> {
         self.attribute(name).map(|a| &a.ints[..])
     }
 
-    pub(super) fn text(&self, name: &str, absent: &'static str) -> &str {
+    pub(in crate::import) fn text(&self, name: &str, absent: &'static str) -> &str {
         match self.attribute(name).and_then(|a| a.text) {
             Some(bytes) => std::str::from_utf8(bytes).unwrap_or("?"),
             None => absent,
@@ -72,7 +72,7 @@ impl<'a> Call<'a> {
     }
 
     /// Whole numbers from the attribute `name`, or, as newer operators have it, from input `i`.
-    pub(super) fn numbers(&self, name: &str, i: usize) -> Outcome<Option<Vec<i64>>> {
+    pub(in crate::import) fn numbers(&self, name: &str, i: usize) -> Outcome<Option<Vec<i64>>> {
         if let Some(ints) = self.ints(name) {
             return Ok(Some(ints.to_vec()));
         }
@@ -80,7 +80,7 @@ impl<'a> Call<'a> {
     }
 
     /// `axis`, counted from the end where negative, among `rank`.
-    pub(super) fn axis(axis: i64, rank: usize) -> Outcome<usize> {
+    pub(in crate::import) fn axis(axis: i64, rank: usize) -> Outcome<usize> {
         let counted = if axis < 0 { axis.checked_add(rank as i64) } else { Some(axis) };
         counted
             .and_then(|axis| usize::try_from(axis).ok())

@@ -6,17 +6,17 @@ use super::dim::{Dim, Fraction};
 
 /// A tensor that no input decides. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Constant {
-    pub(super) shape: Vec<usize>,
-    pub(super) data: Data,
+pub(in crate::import) struct Constant {
+    pub(in crate::import) shape: Vec<usize>,
+    pub(in crate::import) data: Data,
     /// Axes of size 1 here that are this long in truth, with equal values: where an exporter fills a tensor as long as
     /// the signal.
-    pub(super) stretched: Vec<(usize, Dim)>,
+    pub(in crate::import) stretched: Vec<(usize, Dim)>,
 }
 
 /// Values, row-major.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Data {
+pub(in crate::import) enum Data {
     Float(Rc<[f32]>),
     /// Integers and booleans.
     Int(Rc<[i64]>),
@@ -29,16 +29,16 @@ pub(super) enum Data {
 }
 
 impl Constant {
-    pub(super) fn floats(shape: Vec<usize>, values: impl Into<Rc<[f32]>>) -> Self {
+    pub(in crate::import) fn floats(shape: Vec<usize>, values: impl Into<Rc<[f32]>>) -> Self {
         Self { shape, data: Data::Float(values.into()), stretched: vec![] }
     }
 
-    pub(super) fn ints(shape: Vec<usize>, values: impl Into<Rc<[i64]>>) -> Self {
+    pub(in crate::import) fn ints(shape: Vec<usize>, values: impl Into<Rc<[i64]>>) -> Self {
         Self { shape, data: Data::Int(values.into()), stretched: vec![] }
     }
 
     /// Lengths; plain integers where none depends on the signal's.
-    pub(super) fn lengths(shape: Vec<usize>, values: Vec<Dim>, float: bool) -> Self {
+    pub(in crate::import) fn lengths(shape: Vec<usize>, values: Vec<Dim>, float: bool) -> Self {
         if !float && let Some(known) = values.iter().map(|v| v.known()).collect::<Option<Vec<_>>>() {
             return Self::ints(shape, known);
         }
@@ -48,11 +48,11 @@ impl Constant {
         Self { shape, data: Data::Length { values: values.into(), float }, stretched: vec![] }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::import) fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    pub(super) fn is_float(&self) -> bool {
+    pub(in crate::import) fn is_float(&self) -> bool {
         match self.data {
             Data::Float(_) => true,
             Data::Int(_) => false,
@@ -61,7 +61,7 @@ impl Constant {
     }
 
     /// The true sizes.
-    pub(super) fn dims(&self) -> Vec<Dim> {
+    pub(in crate::import) fn dims(&self) -> Vec<Dim> {
         let mut dims: Vec<_> = self.shape.iter().map(|&n| Dim::fixed(n as i64)).collect();
         self.stretched.iter().for_each(|&(axis, dim)| dims[axis] = dim);
         dims
@@ -71,7 +71,7 @@ impl Constant {
     ///
     /// # Errors
     /// When one depends on the length of the signal.
-    pub(super) fn to_floats(&self) -> Result<Rc<[f32]>, String> {
+    pub(in crate::import) fn to_floats(&self) -> Result<Rc<[f32]>, String> {
         match &self.data {
             Data::Float(values) => Ok(values.clone()),
             Data::Int(values) => Ok(values.iter().map(|&v| v as f32).collect()),
@@ -83,7 +83,7 @@ impl Constant {
     ///
     /// # Errors
     /// When one depends on the length of the signal, or is no whole number.
-    pub(super) fn to_ints(&self) -> Result<Rc<[i64]>, String> {
+    pub(in crate::import) fn to_ints(&self) -> Result<Rc<[i64]>, String> {
         match &self.data {
             Data::Int(values) => Ok(values.clone()),
             Data::Float(values) => values
@@ -99,7 +99,7 @@ impl Constant {
     ///
     /// # Errors
     /// When one has no such form.
-    pub(super) fn to_dims(&self) -> Result<Rc<[Dim]>, String> {
+    pub(in crate::import) fn to_dims(&self) -> Result<Rc<[Dim]>, String> {
         match &self.data {
             Data::Int(values) => Ok(values.iter().map(|&v| Dim::fixed(v)).collect()),
             Data::Length { values, .. } => Ok(values.clone()),
@@ -112,7 +112,7 @@ impl Constant {
     }
 
     /// The one value of a tensor of one.
-    pub(super) fn scalar(&self) -> Option<f32> {
+    pub(in crate::import) fn scalar(&self) -> Option<f32> {
         if self.len() != 1 {
             return None;
         }
@@ -120,18 +120,18 @@ impl Constant {
     }
 
     /// Whether every value is this one.
-    pub(super) fn is_all(&self, value: f32) -> bool {
+    pub(in crate::import) fn is_all(&self, value: f32) -> bool {
         self.to_floats().is_ok_and(|values| values.iter().all(|&v| v == value))
     }
 
     /// The same values under another shape of as many.
-    pub(super) fn reshaped(&self, shape: Vec<usize>) -> Self {
+    pub(in crate::import) fn reshaped(&self, shape: Vec<usize>) -> Self {
         debug_assert_eq!(shape.iter().product::<usize>(), self.len());
         Self { shape, data: self.data.clone(), stretched: vec![] }
     }
 
     /// The values that `pick` names by their index here.
-    pub(super) fn picked(&self, shape: Vec<usize>, pick: impl Iterator<Item = usize>) -> Self {
+    pub(in crate::import) fn picked(&self, shape: Vec<usize>, pick: impl Iterator<Item = usize>) -> Self {
         let data = match &self.data {
             Data::Float(values) => Data::Float(pick.map(|i| values[i]).collect()),
             Data::Int(values) => Data::Int(pick.map(|i| values[i]).collect()),
@@ -143,7 +143,7 @@ impl Constant {
     }
 
     /// The axes in another order.
-    pub(super) fn transposed(&self, order: &[usize]) -> Self {
+    pub(in crate::import) fn transposed(&self, order: &[usize]) -> Self {
         let strides = strides(&self.shape);
         let shape: Vec<_> = order.iter().map(|&axis| self.shape[axis]).collect();
         let walk: Vec<_> = order.iter().map(|&axis| strides[axis]).collect();
@@ -156,7 +156,7 @@ impl Constant {
 }
 
 /// Row-major strides of a shape.
-pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
+pub(in crate::import) fn strides(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
     for axis in (0..shape.len().saturating_sub(1)).rev() {
         strides[axis] = strides[axis + 1] * shape[axis + 1];
@@ -165,7 +165,7 @@ pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
 }
 
 /// The offsets at which a walk over `shape` finds values that lie `strides` apart.
-pub(super) fn offsets(shape: &[usize], strides: &[usize]) -> impl Iterator<Item = usize> + use<> {
+pub(in crate::import) fn offsets(shape: &[usize], strides: &[usize]) -> impl Iterator<Item = usize> + use<> {
     let count = shape.iter().product();
     let (shape, strides) = (shape.to_vec(), strides.to_vec());
     let mut index = vec![0; shape.len()];
@@ -186,7 +186,7 @@ pub(super) fn offsets(shape: &[usize], strides: &[usize]) -> impl Iterator<Item 
 }
 
 /// The shape that two shapes broadcast to.
-pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
+pub(in crate::import) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
     let rank = a.len().max(b.len());
     let size = |shape: &[usize], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |at| shape[at]);
     (0..rank)
@@ -200,7 +200,7 @@ pub(super) fn broadcast(a: &[usize], b: &[usize]) -> Option<Vec<usize>> {
 }
 
 /// Strides of `from` as it broadcasts to `to`.
-pub(super) fn broadcast_strides(from: &[usize], to: &[usize]) -> Vec<usize> {
+pub(in crate::import) fn broadcast_strides(from: &[usize], to: &[usize]) -> Vec<usize> {
     let own = strides(from);
     let lead = to.len() - from.len();
     (0..to.len()).map(|axis| if axis < lead || from[axis - lead] == 1 { 0 } else { own[axis - lead] }).collect()

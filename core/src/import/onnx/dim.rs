@@ -9,24 +9,24 @@ use std::fmt;
 
 /// An exact fraction, reduced, its denominator positive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fraction {
+pub(in crate::import) struct Fraction {
     n: i64,
     d: i64,
 }
 
 /// `slope · T + offset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Dim {
-    pub(super) slope: Fraction,
-    pub(super) offset: Fraction,
+pub(in crate::import) struct Dim {
+    pub(in crate::import) slope: Fraction,
+    pub(in crate::import) offset: Fraction,
 }
 
 impl Fraction {
-    pub(super) const ZERO: Self = Self { n: 0, d: 1 };
-    pub(super) const ONE: Self = Self { n: 1, d: 1 };
+    pub(in crate::import) const ZERO: Self = Self { n: 0, d: 1 };
+    pub(in crate::import) const ONE: Self = Self { n: 1, d: 1 };
 
     /// `n / d`; `None` where it has no such form in 64 bits.
-    pub(super) fn new(n: i128, d: i128) -> Option<Self> {
+    pub(in crate::import) fn new(n: i128, d: i128) -> Option<Self> {
         let (mut a, mut b) = (n.unsigned_abs(), d.unsigned_abs());
         while b != 0 {
             (a, b) = (b, a % b);
@@ -35,12 +35,12 @@ impl Fraction {
         Some(Self { n: i64::try_from(n / g).ok()?, d: i64::try_from(d / g).ok()? })
     }
 
-    pub(super) fn whole(n: i64) -> Self {
+    pub(in crate::import) fn whole(n: i64) -> Self {
         Self { n, d: 1 }
     }
 
     /// The simplest fraction that rounds to `x` as an f32: denominators up to 1024, or exact ones.
-    pub(super) fn near(x: f64) -> Option<Self> {
+    pub(in crate::import) fn near(x: f64) -> Option<Self> {
         if !x.is_finite() || x.abs() > 9e15 {
             return None;
         }
@@ -54,80 +54,80 @@ impl Fraction {
         (exact / 2f64.powi(40) == x).then(|| Self::new(exact as i128, 1 << 40)).flatten()
     }
 
-    pub(super) fn numerator(self) -> i64 {
+    pub(in crate::import) fn numerator(self) -> i64 {
         self.n
     }
 
-    pub(super) fn denominator(self) -> i64 {
+    pub(in crate::import) fn denominator(self) -> i64 {
         self.d
     }
 
-    pub(super) fn to_f64(self) -> f64 {
+    pub(in crate::import) fn to_f64(self) -> f64 {
         self.n as f64 / self.d as f64
     }
 
-    pub(super) fn integer(self) -> Option<i64> {
+    pub(in crate::import) fn integer(self) -> Option<i64> {
         (self.d == 1).then_some(self.n)
     }
 
-    pub(super) fn floor(self) -> i64 {
+    pub(in crate::import) fn floor(self) -> i64 {
         self.n.div_euclid(self.d)
     }
 
-    pub(super) fn plus(self, other: Self) -> Option<Self> {
+    pub(in crate::import) fn plus(self, other: Self) -> Option<Self> {
         let [a, b, c, d] = [self.n, self.d, other.n, other.d].map(i128::from);
         Self::new(a * d + c * b, b * d)
     }
 
-    pub(super) fn minus(self, other: Self) -> Option<Self> {
+    pub(in crate::import) fn minus(self, other: Self) -> Option<Self> {
         self.plus(Self { n: other.n.checked_neg()?, d: other.d })
     }
 
-    pub(super) fn times(self, other: Self) -> Option<Self> {
+    pub(in crate::import) fn times(self, other: Self) -> Option<Self> {
         Self::new(i128::from(self.n) * i128::from(other.n), i128::from(self.d) * i128::from(other.d))
     }
 
-    pub(super) fn over(self, other: Self) -> Option<Self> {
+    pub(in crate::import) fn over(self, other: Self) -> Option<Self> {
         Self::new(i128::from(self.n) * i128::from(other.d), i128::from(self.d) * i128::from(other.n))
     }
 
-    pub(super) fn order(self, other: Self) -> Ordering {
+    pub(in crate::import) fn order(self, other: Self) -> Ordering {
         (i128::from(self.n) * i128::from(other.d)).cmp(&(i128::from(other.n) * i128::from(self.d)))
     }
 }
 
 impl Dim {
     /// The length of the graph's input.
-    pub(super) const TIME: Self = Self { slope: Fraction::ONE, offset: Fraction::ZERO };
+    pub(in crate::import) const TIME: Self = Self { slope: Fraction::ONE, offset: Fraction::ZERO };
 
-    pub(super) fn fixed(n: i64) -> Self {
+    pub(in crate::import) fn fixed(n: i64) -> Self {
         Self { slope: Fraction::ZERO, offset: Fraction::whole(n) }
     }
 
-    pub(super) fn fraction(f: Fraction) -> Self {
+    pub(in crate::import) fn fraction(f: Fraction) -> Self {
         Self { slope: Fraction::ZERO, offset: f }
     }
 
     /// The value, where it does not depend on `T`.
-    pub(super) fn constant(self) -> Option<Fraction> {
+    pub(in crate::import) fn constant(self) -> Option<Fraction> {
         (self.slope == Fraction::ZERO).then_some(self.offset)
     }
 
     /// The whole number, where it does not depend on `T`.
-    pub(super) fn known(self) -> Option<i64> {
+    pub(in crate::import) fn known(self) -> Option<i64> {
         self.constant()?.integer()
     }
 
-    pub(super) fn plus(self, other: Self) -> Option<Self> {
+    pub(in crate::import) fn plus(self, other: Self) -> Option<Self> {
         Some(Self { slope: self.slope.plus(other.slope)?, offset: self.offset.plus(other.offset)? })
     }
 
-    pub(super) fn minus(self, other: Self) -> Option<Self> {
+    pub(in crate::import) fn minus(self, other: Self) -> Option<Self> {
         Some(Self { slope: self.slope.minus(other.slope)?, offset: self.offset.minus(other.offset)? })
     }
 
     /// The product, where one of them does not depend on `T`.
-    pub(super) fn times(self, other: Self) -> Option<Self> {
+    pub(in crate::import) fn times(self, other: Self) -> Option<Self> {
         match (self.constant(), other.constant()) {
             (_, Some(f)) => Some(Self { slope: self.slope.times(f)?, offset: self.offset.times(f)? }),
             (Some(f), None) => other.times(Self::fraction(f)),
@@ -136,7 +136,7 @@ impl Dim {
     }
 
     /// The exact quotient, where that is of this form.
-    pub(super) fn over(self, other: Self) -> Option<Self> {
+    pub(in crate::import) fn over(self, other: Self) -> Option<Self> {
         if let Some(f) = other.constant() {
             return Some(Self { slope: self.slope.over(f)?, offset: self.offset.over(f)? });
         }
@@ -145,11 +145,11 @@ impl Dim {
     }
 
     /// The largest whole number that is not larger: `T` divides by what it must.
-    pub(super) fn floor(self) -> Self {
+    pub(in crate::import) fn floor(self) -> Self {
         Self { slope: self.slope, offset: Fraction::whole(self.offset.floor()) }
     }
 
-    pub(super) fn ceil(self) -> Option<Self> {
+    pub(in crate::import) fn ceil(self) -> Option<Self> {
         Some(Self {
             slope: self.slope,
             offset: Fraction::whole(self.offset.n.checked_neg()?.div_euclid(self.offset.d).checked_neg()?),
@@ -157,12 +157,12 @@ impl Dim {
     }
 
     /// The order for long signals.
-    pub(super) fn order(self, other: Self) -> Ordering {
+    pub(in crate::import) fn order(self, other: Self) -> Ordering {
         self.slope.order(other.slope).then(self.offset.order(other.offset))
     }
 
     /// The value for a signal of `frames`, rounded down.
-    pub(super) fn at(self, frames: i64) -> Option<i64> {
+    pub(in crate::import) fn at(self, frames: i64) -> Option<i64> {
         Some(self.slope.times(Fraction::whole(frames))?.plus(self.offset)?.floor())
     }
 }

@@ -25,7 +25,7 @@ use super::value::{Signal, Value};
 use crate::graph::Op;
 
 /// The outputs of one operator.
-pub(super) fn run(build: &mut Build, call: &Call<'_>) -> Outcome<Vec<Value>> {
+pub(in crate::import) fn run(build: &mut Build, call: &Call<'_>) -> Outcome<Vec<Value>> {
     let signal = call.inputs.iter().flatten().any(|value| matches!(value, Value::Signal(_)));
     if !signal && !call.op.starts_with("Random") {
         return fold::fold(build, call).map(|constant| vec![Value::Constant(constant)]);

@@ -54,18 +54,18 @@ pub(super) struct Node<'a> {
 
 /// A named setting of a node.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Attribute<'a> {
-    pub(super) name: &'a str,
+pub(in crate::import) struct Attribute<'a> {
+    pub(in crate::import) name: &'a str,
     /// The function's attribute that this one takes its value from.
-    pub(super) reference: &'a str,
-    pub(super) float: Option<f32>,
-    pub(super) int: Option<i64>,
-    pub(super) text: Option<&'a [u8]>,
-    pub(super) tensor: Option<Message<'a>>,
-    pub(super) graph: Option<Message<'a>>,
-    pub(super) floats: Vec<f32>,
-    pub(super) ints: Vec<i64>,
-    pub(super) texts: Vec<&'a [u8]>,
+    pub(in crate::import) reference: &'a str,
+    pub(in crate::import) float: Option<f32>,
+    pub(in crate::import) int: Option<i64>,
+    pub(in crate::import) text: Option<&'a [u8]>,
+    pub(in crate::import) tensor: Option<Message<'a>>,
+    pub(in crate::import) graph: Option<Message<'a>>,
+    pub(in crate::import) floats: Vec<f32>,
+    pub(in crate::import) ints: Vec<i64>,
+    pub(in crate::import) texts: Vec<&'a [u8]>,
 }
 
 /// A tensor, its values still as the file has them.

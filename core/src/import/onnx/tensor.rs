@@ -13,7 +13,7 @@ use crate::import::ImportError;
 
 /// Files of weights beside a model.
 #[derive(Debug, Default)]
-pub(super) struct Beside {
+pub(in crate::import) struct Beside {
     /// The model's folder; `None` where only the model's own bytes are at hand.
     folder: Option<PathBuf>,
     /// Bytes of each file, and how many of them were asked for.
@@ -38,7 +38,7 @@ const KINDS: [(i64, &str, usize); 13] = [
 ];
 
 impl Beside {
-    pub(super) fn new(folder: Option<PathBuf>) -> Self {
+    pub(in crate::import) fn new(folder: Option<PathBuf>) -> Self {
         Self { folder, files: HashMap::new() }
     }
 

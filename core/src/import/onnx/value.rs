@@ -6,7 +6,7 @@ use crate::graph::NodeId;
 
 /// The value of a name.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(in crate::import) enum Value {
     Constant(Constant),
     Signal(Signal),
 }
@@ -15,18 +15,18 @@ pub(super) enum Value {
 /// `n + shift`. Where no axis is time, the tensor is *held*: what a player conditions the model on, or is made of it, each
 /// frame of the node the whole tensor at that moment.
 #[derive(Clone, Debug)]
-pub(super) struct Signal {
-    pub(super) node: NodeId,
+pub(in crate::import) struct Signal {
+    pub(in crate::import) node: NodeId,
     /// Frames of the node before the tensor's first.
-    pub(super) shift: i64,
+    pub(in crate::import) shift: i64,
     /// Frames that the tensor has; 1 where it is held.
-    pub(super) frames: Dim,
-    pub(super) axes: Vec<Axis>,
+    pub(in crate::import) frames: Dim,
+    pub(in crate::import) axes: Vec<Axis>,
 }
 
 /// One axis of a signal's tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Axis {
+pub(in crate::import) enum Axis {
     /// Of size 1.
     Unit,
     /// Frames.
@@ -37,7 +37,7 @@ pub(super) enum Axis {
 
 impl Signal {
     /// Sizes of all axes.
-    pub(super) fn dims(&self) -> Vec<Dim> {
+    pub(in crate::import) fn dims(&self) -> Vec<Dim> {
         let size = |axis: &Axis| match axis {
             Axis::Unit => Dim::fixed(1),
             Axis::Time => self.frames,
@@ -47,35 +47,35 @@ impl Signal {
     }
 
     /// Which axis is time; `None` where it is held.
-    pub(super) fn time_axis(&self) -> Option<usize> {
+    pub(in crate::import) fn time_axis(&self) -> Option<usize> {
         self.axes.iter().position(|axis| *axis == Axis::Time)
     }
 
     /// Number of channels of the tensor.
-    pub(super) fn channels(&self) -> usize {
+    pub(in crate::import) fn channels(&self) -> usize {
         self.sizes().iter().product()
     }
 
     /// Size of each axis, 1 for time.
-    pub(super) fn sizes(&self) -> Vec<usize> {
+    pub(in crate::import) fn sizes(&self) -> Vec<usize> {
         self.axes.iter().map(|axis| if let Axis::Channels { size, .. } = axis { *size } else { 1 }).collect()
     }
 
     /// The node's channel for each entry of a frame, in the tensor's order.
-    pub(super) fn order(&self) -> impl Iterator<Item = usize> + use<> {
+    pub(in crate::import) fn order(&self) -> impl Iterator<Item = usize> + use<> {
         let walk: Vec<_> =
             self.axes.iter().map(|axis| if let Axis::Channels { stride, .. } = axis { *stride } else { 0 }).collect();
         offsets(&self.sizes(), &walk)
     }
 
     /// As `bct`, or `[1, 8, T]`, in messages.
-    pub(super) fn shape_text(&self) -> String {
+    pub(in crate::import) fn shape_text(&self) -> String {
         shape_text(&self.dims())
     }
 }
 
 /// Axes of these kinds, their channels in row-major order. `None` is time.
-pub(super) fn packed_axes(sizes: &[Option<usize>]) -> Vec<Axis> {
+pub(in crate::import) fn packed_axes(sizes: &[Option<usize>]) -> Vec<Axis> {
     let strides = strides(&sizes.iter().map(|size| size.unwrap_or(1)).collect::<Vec<_>>());
     sizes
         .iter()
@@ -89,7 +89,7 @@ pub(super) fn packed_axes(sizes: &[Option<usize>]) -> Vec<Axis> {
 }
 
 /// `[1, 8, T]`.
-pub(super) fn shape_text(dims: &[Dim]) -> String {
+pub(in crate::import) fn shape_text(dims: &[Dim]) -> String {
     let dims: Vec<_> = dims.iter().map(ToString::to_string).collect();
     format!("[{}]", dims.join(", "))
 }

@@ -5,7 +5,7 @@ use crate::import::ImportError;
 
 /// A message's bytes, and where in the file they begin.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Message<'a> {
+pub(in crate::import) struct Message<'a> {
     bytes: &'a [u8],
     place: usize,
 }

@@ -219,9 +219,18 @@ fn first_padding(conv: &At, fallback: Padding) -> Result<Padding, ImportError> {
     })
 }
 
+/// Whether an export is RAVE's, of any generation.
+pub(super) fn is_rave(root: &Module) -> bool {
+    class(root).ends_with("ScriptedRAVE") || is_first_generation(root)
+}
+
+fn is_first_generation(root: &Module) -> bool {
+    class(root) == "TraceModel"
+        || (root.attributes.contains_key("encode_params") && root.attributes.contains_key("cropped_latent_size"))
+}
+
 fn not_rave(root: &Module) -> ImportError {
-    let first_generation = class(root) == "TraceModel"
-        || (root.attributes.contains_key("encode_params") && root.attributes.contains_key("cropped_latent_size"));
+    let first_generation = is_first_generation(root);
     let (found, cure) = if first_generation {
         (
             format!("an export of RAVE's first generation (2021–22, class {})", root.class),

@@ -296,7 +296,12 @@ fn an_export_at_another_rate_is_imported_at_its_own() {
     let mut root = export("v2");
     root.attributes.insert("sr".into(), Attribute::Int(88200));
     let attributes = [("model_sr".to_string(), Attribute::Int(44100))].into_iter().collect();
-    let resampler = Module { class: "rave.resampler.Resampler".into(), attributes, constants: Default::default() };
+    let resampler = Module {
+        class: "rave.resampler.Resampler".into(),
+        qualified: String::new(),
+        attributes,
+        constants: Default::default(),
+    };
     root.attributes.insert("resampler".into(), Attribute::Module(resampler.clone()));
     let description = export::describe(&root).unwrap();
     assert_eq!((description.sampling_rate, description.remarks.len()), (44100, 1));
