@@ -119,17 +119,17 @@ pub(super) fn combine(
             let rows = (piece.end - piece.start) as usize;
             // Whole rows lie one after another, as if they were one.
             let are_whole = columns.len() == ring.channels && x.ring.channels == ring.channels;
-            let (rows, width) = match how {
-                Combination::Column(_) => (rows, columns.len()),
-                _ if are_whole => (1, rows * columns.len()),
-                _ => (rows, columns.len()),
+            let (rows, width, x_row) = match how {
+                Combination::Column(_) => (rows, columns.len(), x.ring.channels),
+                _ if are_whole => (1, rows * columns.len(), rows * columns.len()),
+                _ => (rows, columns.len(), x.ring.channels),
             };
             isa.run(Combine {
                 how,
                 rows,
                 width,
                 x: &x.own[x.ring.at(piece.start) + column..],
-                x_row: x.ring.channels,
+                x_row,
                 y: &mut own[ring.at(piece.start) + columns.start..],
                 y_row: ring.channels,
             });

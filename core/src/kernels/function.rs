@@ -211,24 +211,19 @@ impl Apply<'_> {
         let [a, b] = parameters.map(|p| &p[self.columns.clone()]);
         // Whole rows lie one after another; after so many lines, a row begins where a line does.
         let period = a.len() >> a.len().trailing_zeros().min(LANES.ilog2());
-        if a.len() == self.channels && a.len() < LANES && self.values.len() > 2 * period * LANES {
-            let mut lines = [[[0.0; LANES]; 2]; LANES];
-            for (i, line) in lines.iter_mut().take(period).enumerate() {
-                for (lane, at) in (i * LANES..(i + 1) * LANES).enumerate() {
-                    line[0][lane] = a[at % a.len()];
-                    line[1][lane] = b[at % b.len()];
-                }
+        let repeats = a.len() == self.channels && a.len() < LANES && self.values.len() > 2 * period * LANES;
+        let mut repeated = [[0.0; LANES * LANES]; 2];
+        let (length, a, b) = if repeats {
+            for (repeated, p) in repeated.iter_mut().zip([a, b]) {
+                repeated[..period * LANES].chunks_mut(p.len()).for_each(|row| row.copy_from_slice(&p[..row.len()]));
             }
-            for values in self.values.chunks_mut(period * LANES) {
-                for (y, [a, b]) in values.chunks_mut(LANES).zip(&lines) {
-                    s.store_part(f(s.load_part(y), [s.load(a), s.load(b)]), y);
-                }
-            }
-            return;
-        }
-        for row in self.values.chunks_mut(self.channels) {
-            let row = &mut row[..a.len()];
-            for ((y, a), b) in row.chunks_mut(LANES).zip(a.chunks(LANES)).zip(b.chunks(LANES)) {
+            (period * LANES, &repeated[0][..period * LANES], &repeated[1][..period * LANES])
+        } else {
+            (self.channels, a, b)
+        };
+        for row in self.values.chunks_mut(length) {
+            let width = row.len().min(a.len());
+            for ((y, a), b) in row[..width].chunks_mut(LANES).zip(a.chunks(LANES)).zip(b.chunks(LANES)) {
                 s.store_part(f(s.load_part(y), [s.load_part(a), s.load_part(b)]), y);
             }
         }
