@@ -24,6 +24,7 @@ pub mod script;
 mod state;
 pub mod tcn;
 mod tensor;
+mod tidy;
 mod weights;
 
 use std::collections::BTreeMap;

@@ -228,9 +228,19 @@ impl Kernel {
             Self::Gru(gru) => resets = gru.run(source(0), ring, own, frames, scratch) as u64,
             Self::Lstm(lstm) => resets = lstm.run(source(0), ring, own, frames, scratch) as u64,
             Self::Noise(noise) => noise.run(source(0), ring, own, frames, scratch, (randomness, amounts.noise)),
+            Self::Frame(StreamOp::Slice { start, channels }) => {
+                frame::copy_columns(isa, source(0), *start..start + channels, ring, own, 0, frames);
+            }
+            Self::Frame(StreamOp::Concat) => {
+                let mut to = 0;
+                for x in (0..inputs).map(source) {
+                    frame::copy_columns(isa, x, 0..x.ring.channels, ring, own, to, frames.clone());
+                    to += x.ring.channels;
+                }
+            }
             Self::Frame(op) => {
                 let draws = (randomness, amounts.temperature);
-                frame::run(op, inputs, source, ring, own, frames, scratch, draws, edit);
+                frame::run(op, source(0), ring, own, frames, scratch, draws, edit);
             }
             Self::AdaIn(adain) => adain.run(isa, source(0), ring, own, frames, adaptation),
             Self::Parameter(parameter) => {

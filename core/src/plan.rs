@@ -66,6 +66,9 @@ pub struct Plan {
 pub struct PlanOptions {
     /// Latency beyond the least, in audio samples, used to level the work.
     pub slack_samples: u64,
+    /// Samples that are mostly given at once. Where the caches stay small, as many are computed together; any number may be
+    /// given whatever this is, with the same bits.
+    pub block_samples: usize,
     /// The instruction set to use; the fastest of this machine when absent.
     pub instruction_set: Option<InstructionSet>,
     /// Gives every node a step and a cache of its own, so that [`crate::Engine::visit_frames`] sees them all. For finding
@@ -121,6 +124,10 @@ const MOST_SLACK: u64 = 1 << 17;
 const MOST_WALK: u64 = 1 << 27;
 /// Ticks taken at once, at least.
 const CHUNK_TICKS: i64 = 64;
+/// Samples taken at once, at most.
+const MOST_CHUNK: usize = 1024;
+/// Bytes of cache up to which more are taken at once: they stay near the processor.
+const NEAR_BYTES: usize = 1 << 19;
 
 impl Plan {
     /// Plans `stream` for this machine with the least latency.
@@ -152,11 +159,21 @@ impl Plan {
 
         let latency_ticks = stream.latency_ticks() + slack;
         let (step_in, step_out) = (steps[0].ticks, steps[steps.len() - 1].ticks);
-        let chunk = (CHUNK_TICKS / step_in).max(1);
         let output_due = |tick: i64| due(tick / step_in, step_in, step_out, latency_ticks);
-        let needs = timetable.needs(&steps, output_due, chunk * step_in);
-        let mirrors = mirrors(&steps, &kernels, &needs);
-        let rings = rings(&steps, &kernels, &needs, &mirrors)?;
+        let caches = |chunk: i64| -> Result<Caches, PlanError> {
+            let needs = timetable.needs(&steps, output_due, chunk * step_in);
+            let mirrors = mirrors(&steps, &kernels, &needs);
+            let rings = rings(&steps, &kernels, &needs, &mirrors)?;
+            Ok(Caches { chunk, needs, mirrors, rings })
+        };
+        let mut chosen = caches((CHUNK_TICKS / step_in).max(1))?;
+        while 2 * chosen.chunk <= options.block_samples.min(MOST_CHUNK) as i64 {
+            match caches(2 * chosen.chunk) {
+                Ok(larger) if larger.bytes() <= NEAR_BYTES => chosen = larger,
+                _ => break,
+            }
+        }
+        let Caches { chunk, needs, mirrors, rings } = chosen;
         let parts = Parts { steps: &steps, kernels: &kernels, isa, needs: &needs, mirrors: &mirrors };
         let silence = Silence::new(&parts, stream.hop_ticks(), MOST_BYTES)?;
         let initial = State::new(&steps, &rings, &timetable, &silence);
@@ -235,6 +252,20 @@ impl Plan {
     /// The step whose signal node `id`'s is.
     pub(crate) fn step_of(&self, id: usize) -> Option<usize> {
         self.steps[id]
+    }
+}
+
+/// Where all frames lie, when so many input frames are taken at once.
+struct Caches {
+    chunk: i64,
+    needs: Vec<Needs>,
+    mirrors: Vec<usize>,
+    rings: Vec<Ring>,
+}
+
+impl Caches {
+    fn bytes(&self) -> usize {
+        self.rings.last().map_or(0, |ring| size_of::<f32>() * (ring.start + ring.len()))
     }
 }
 

@@ -39,7 +39,7 @@ proptest! {
 
     /// Any two partitions give the same bits, and so does any slack, later.
     #[test]
-    fn any_partition_gives_the_same_bits(strategy::Case(graph) in strategy::graph(), seed in any::<u64>(), slack in strategy::slack(), set in prop::sample::select(InstructionSet::available()), blocks in strategy::partition(FRAMES)) {
+    fn any_partition_gives_the_same_bits(strategy::Case(graph) in strategy::graph(), seed in any::<u64>(), block_samples in 0..3000usize, slack in strategy::slack(), set in prop::sample::select(InstructionSet::available()), blocks in strategy::partition(FRAMES)) {
         let channels = graph.input().channels;
         let input = strategy::signal(channels, FRAMES, seed);
         let streamed = rewrite_graph(&graph).unwrap();
@@ -48,6 +48,11 @@ proptest! {
         let whole = stream(&plan, &input, channels, &[FRAMES], Randomness::Seeded(seed));
         let cut = stream(&plan, &input, channels, &blocks, Randomness::Seeded(seed));
         prop_assert_eq!(bits(&whole.1), bits(&cut.1));
+        let plan = Plan::with(&streamed, &PlanOptions { block_samples, instruction_set, ..PlanOptions::default() }).unwrap();
+        for blocks in [&blocks[..], &[FRAMES]] {
+            let together = stream(&plan, &input, channels, blocks, Randomness::Seeded(seed));
+            prop_assert_eq!(bits(&whole.1), bits(&together.1));
+        }
         let plan = Plan::with(&streamed, &PlanOptions { slack_samples: slack, instruction_set, ..PlanOptions::default() }).unwrap();
         let late = stream(&plan, &input, channels, &blocks, Randomness::Seeded(seed));
         let plan = Plan::with(&streamed, &PlanOptions { every_node: true, instruction_set, ..PlanOptions::default() }).unwrap();

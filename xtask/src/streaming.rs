@@ -17,6 +17,17 @@ pub(crate) enum Blocks {
     Random(u64),
 }
 
+impl Blocks {
+    /// Frames that are mostly given at once; none where that cannot be told.
+    pub(crate) fn usual(self) -> usize {
+        match self {
+            Self::Of(frames) => frames,
+            Self::Whole => usize::MAX,
+            Self::Random(_) => 0,
+        }
+    }
+}
+
 /// What a stream gave.
 pub(crate) struct Streamed {
     /// One vector per output channel.

@@ -26,6 +26,7 @@ use self::build::Build;
 use self::interpret::Interpreter;
 use self::tensor::Beside;
 use self::value::{Signal, Value};
+use super::tidy::tidy;
 use super::{ImportError, Options, provenance};
 use crate::graph::Graph;
 use crate::model::{Info, Levels, Model};
@@ -146,7 +147,8 @@ fn read(name: &str, source: &str, bytes: &[u8], beside: Beside, options: &Option
         refit: None,
         provenance: provenance::of_bytes(source, &[bytes]),
     };
-    Ok(Model { forward: build.graph, latent: None, prior: None, info })
+    let forward = tidy(&build.graph).map_err(|e| refuse(&build, e.to_string()))?;
+    Ok(Model { forward, latent: None, prior: None, info })
 }
 
 /// What each input stands for: the streamed one, and parameters for the others.

@@ -18,7 +18,6 @@ pub(in crate::import) mod program;
 pub(in crate::import) mod run;
 #[cfg(test)]
 mod tests;
-pub(in crate::import) mod tidy;
 pub(in crate::import) mod torch;
 pub(in crate::import) mod value;
 

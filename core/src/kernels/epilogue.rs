@@ -116,12 +116,20 @@ pub(super) fn combine(
     for piece in ring.stretches(frames) {
         for piece in x.ring.stretches(piece) {
             let column = if x.ring.channels == 1 { 0 } else { columns.start };
+            let rows = (piece.end - piece.start) as usize;
+            // Whole rows lie one after another, as if they were one.
+            let are_whole = columns.len() == ring.channels && x.ring.channels == ring.channels;
+            let (rows, width, x_row) = match how {
+                Combination::Column(_) => (rows, columns.len(), x.ring.channels),
+                _ if are_whole => (1, rows * columns.len(), rows * columns.len()),
+                _ => (rows, columns.len(), x.ring.channels),
+            };
             isa.run(Combine {
                 how,
-                rows: (piece.end - piece.start) as usize,
-                width: columns.len(),
+                rows,
+                width,
                 x: &x.own[x.ring.at(piece.start) + column..],
-                x_row: x.ring.channels,
+                x_row,
                 y: &mut own[ring.at(piece.start) + columns.start..],
                 y_row: ring.channels,
             });

@@ -21,10 +21,9 @@ pub(super) fn scratch_len(op: &StreamOp) -> usize {
 
 /// Computes `frames` of `op` into the ring slice `own`.
 #[expect(clippy::too_many_arguments, reason = "what any frame may read, by name")]
-pub(super) fn run<'a>(
+pub(super) fn run(
     op: &StreamOp,
-    inputs: usize,
-    source: impl Fn(usize) -> Source<'a>,
+    x: Source<'_>,
     ring: Ring,
     own: &mut [f32],
     frames: Range<i64>,
@@ -32,7 +31,6 @@ pub(super) fn run<'a>(
     (randomness, temperature): (Randomness, f32),
     mut edit: Option<&mut LatentEdit>,
 ) {
-    let x = source(0);
     let mut places = ring.walk(frames.start, 1);
     let mut rows = x.ring.walk(frames.start, 1);
     for n in frames {
@@ -55,16 +53,9 @@ pub(super) fn run<'a>(
             | StreamOp::AdaIn { .. }
             | StreamOp::Lstm(_)
             | StreamOp::PRelu { .. }
+            | StreamOp::Concat
+            | StreamOp::Slice { .. }
             | StreamOp::Parameter(_) => unreachable!("has a kernel of its own"),
-            StreamOp::Concat => {
-                let mut at = 0;
-                for slot in 0..inputs {
-                    let row = source(slot).row(n);
-                    y[at..at + row.len()].copy_from_slice(row);
-                    at += row.len();
-                }
-            }
-            StreamOp::Slice { start, channels } => y.copy_from_slice(&row[*start..start + channels]),
             StreamOp::AlternateSign => {
                 let odd_sign = if n.rem_euclid(2) == 0 { -1.0 } else { 1.0 };
                 for (c, (y, x)) in y.iter_mut().zip(row).enumerate() {
@@ -110,6 +101,55 @@ pub(super) fn copy(x: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64
                 y.copy_from_slice(x);
             } else {
                 x.iter().zip(y.chunks_exact_mut(ring.channels)).for_each(|(one, y)| y.fill(*one));
+            }
+        }
+    }
+}
+
+/// Copies the `columns` of `x` to those of the ring slice `own` from `to` on.
+pub(super) fn copy_columns(
+    isa: Isa,
+    x: Source<'_>,
+    columns: Range<usize>,
+    ring: Ring,
+    own: &mut [f32],
+    to: usize,
+    frames: Range<i64>,
+) {
+    for piece in ring.stretches(frames) {
+        for piece in x.ring.stretches(piece) {
+            isa.run(Columns {
+                rows: (piece.end - piece.start) as usize,
+                width: columns.len(),
+                x: &x.own[x.ring.at(piece.start) + columns.start..],
+                x_row: x.ring.channels,
+                y: &mut own[ring.at(piece.start) + to..],
+                y_row: ring.channels,
+            });
+        }
+    }
+}
+
+struct Columns<'a> {
+    rows: usize,
+    width: usize,
+    x: &'a [f32],
+    /// Values from one row to the next.
+    x_row: usize,
+    y: &'a mut [f32],
+    y_row: usize,
+}
+
+impl Work for Columns<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn on<S: Simd>(self, s: S) {
+        for row in 0..self.rows {
+            let x = &self.x[row * self.x_row..][..self.width];
+            let y = &mut self.y[row * self.y_row..][..self.width];
+            for (y, x) in y.chunks_mut(LANES).zip(x.chunks(LANES)) {
+                s.store_part(s.load_part(x), y);
             }
         }
     }

@@ -209,9 +209,21 @@ impl Apply<'_> {
     #[inline(always)]
     fn map_with<S: Simd>(self, s: S, parameters: [&[f32]; 2], f: impl Fn(S::F, [S::F; 2]) -> S::F) {
         let [a, b] = parameters.map(|p| &p[self.columns.clone()]);
-        for row in self.values.chunks_mut(self.channels) {
-            let row = &mut row[..a.len()];
-            for ((y, a), b) in row.chunks_mut(LANES).zip(a.chunks(LANES)).zip(b.chunks(LANES)) {
+        // Whole rows lie one after another; after so many lines, a row begins where a line does.
+        let period = a.len() >> a.len().trailing_zeros().min(LANES.ilog2());
+        let repeats = a.len() == self.channels && a.len() < LANES && self.values.len() > 2 * period * LANES;
+        let mut repeated = [[0.0; LANES * LANES]; 2];
+        let (length, a, b) = if repeats {
+            for (repeated, p) in repeated.iter_mut().zip([a, b]) {
+                repeated[..period * LANES].chunks_mut(p.len()).for_each(|row| row.copy_from_slice(&p[..row.len()]));
+            }
+            (period * LANES, &repeated[0][..period * LANES], &repeated[1][..period * LANES])
+        } else {
+            (self.channels, a, b)
+        };
+        for row in self.values.chunks_mut(length) {
+            let width = row.len().min(a.len());
+            for ((y, a), b) in row[..width].chunks_mut(LANES).zip(a.chunks(LANES)).zip(b.chunks(LANES)) {
                 s.store_part(f(s.load_part(y), [s.load_part(a), s.load_part(b)]), y);
             }
         }

@@ -48,7 +48,7 @@ impl<'a> Clock<'a> {
         let mut cut = BTreeMap::new();
         for (&id, &bound) in bounds {
             let op = &self.graph.node(id).op;
-            let held = || Comb::of(op).map_or_else(|| vec![op.clone()], |comb| comb.held(bound, 0).ops());
+            let held = || Comb::of(op).map_or_else(|| vec![op.clone()], |comb| comb.held(bound, 0).filled().ops());
             cut.insert(id, self.held.entry((id, bound)).or_insert_with(held).clone());
         }
         Ok(rewrite_graph(&with_ops(self.graph, &cut)?)?.latency_samples())

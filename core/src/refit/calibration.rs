@@ -91,7 +91,7 @@ impl Calibration {
             Signal { channels: sound.iter().map(|channel| channel[start..start + length].to_vec()).collect() }
         };
         let short_silence =
-            (2 * (margins.0 + margins.1) as usize).next_multiple_of(stream.hop_frames() as usize).min(length);
+            (2 * (margins.0 + margins.1) as usize).max(1).next_multiple_of(stream.hop_frames() as usize).min(length);
         let mut own = Self { pieces: vec![], parts: vec![], held_out: vec![], margins, short_silence };
         for i in 0..used {
             match i % 5 {

@@ -34,7 +34,7 @@ pub(super) fn layers(
         let same = node.inputs.iter().all(|&i| Arc::ptr_eq(original.input(i), modified.input(i)));
         let held = match (bounds.get(&id), Comb::of(&node.op)) {
             (Some(&bound), comb) => comb.map(|comb| comb.held(bound, EXTRA_TAPS)),
-            (None, comb) => comb.filter(|_| !same && repairs(graph, node)),
+            (None, comb) => comb.filter(|_| !same && repairs(graph, node)).and_then(Comb::without_idle),
         };
         let made = match held {
             Some(held) => {

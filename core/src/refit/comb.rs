@@ -88,6 +88,26 @@ impl Comb {
         held
     }
 
+    /// The same taps, each of which reads something: what a refit may make of them.
+    pub(super) fn filled(mut self) -> Self {
+        self.weights.iter_mut().for_each(|weights| weights.fill(1.0));
+        self
+    }
+
+    /// The same without the newest taps, if those read nothing: refitted, they would, and later than now. `None` where only
+    /// a phase of them reads nothing.
+    pub(super) fn without_idle(self) -> Option<Self> {
+        let row = self.inputs * self.width();
+        let reads = |tap: usize, phase: usize| {
+            let of_phase = |at: usize| at % self.width() / self.outputs == phase;
+            let mut weights = self.weights.iter().flat_map(|weights| weights[tap * row..][..row].iter().enumerate());
+            weights.any(|(at, &weight)| of_phase(at) && weight != 0.0)
+        };
+        let newest = (0..self.offsets.len()).rfind(|&tap| (0..self.phases).any(|phase| reads(tap, phase)))?;
+        let whole = self.phases == 1 || newest + 1 == self.offsets.len() && (0..self.phases).all(|p| reads(newest, p));
+        whole.then(|| self.taps(&(0..=newest).collect::<Vec<_>>()))
+    }
+
     /// The convolutions whose sum this is, in PyTorch's layout: one, or a second one for taps between those of the first.
     pub(super) fn ops(&self) -> Vec<Op> {
         let first = self.offsets[0];

@@ -135,10 +135,12 @@ pub(super) fn bench(subject: Subject, arguments: &Arguments, limits: &mut Limits
 /// A plan for each slack that is asked for; those of equal length are one.
 fn plans(streams: &StreamModel, arguments: &Arguments) -> Result<Vec<Planned>> {
     let mut plans: Vec<Planned> = Vec::new();
+    let block_samples = arguments.blocks.iter().map(|block| block.get()).min().unwrap_or(0);
     for &slack in &arguments.slack {
         let slack_samples = slack.samples(&streams.forward, streams.info.sampling_rate);
         if plans.iter().all(|p| p.slack_samples != slack_samples) {
-            let options = PlanOptions { slack_samples, instruction_set: arguments.isa, ..PlanOptions::default() };
+            let options =
+                PlanOptions { slack_samples, block_samples, instruction_set: arguments.isa, ..PlanOptions::default() };
             let plan = Plan::with(&streams.forward, &options)?;
             let steps = plan.steps().to_vec();
             plans.push(Planned { slack, slack_samples, plan, steps });

@@ -67,7 +67,8 @@ pub(super) fn perform(performance: &Performance, clip: &Clip, what: &str) -> Res
             }
         }
         None => {
-            let options = PlanOptions { slack_samples: performance.slack_samples, ..PlanOptions::default() };
+            let (slack_samples, block_samples) = (performance.slack_samples, performance.blocks.usual());
+            let options = PlanOptions { slack_samples, block_samples, ..PlanOptions::default() };
             let plan = Plan::with(model, &options)?;
             let mut progress = Progress::new(what, frames * groups.len());
             for planes in &groups {

@@ -15,7 +15,7 @@ const ROUNDS: usize = 64;
 ///
 /// # Errors
 /// When a rule makes nodes that do not fit: a defect of the rule.
-pub(in crate::import) fn tidy(graph: &Graph) -> Result<Graph, GraphError> {
+pub(super) fn tidy(graph: &Graph) -> Result<Graph, GraphError> {
     let mut draft = Draft::of(graph);
     for _ in 0..ROUNDS {
         if !draft.round() {
@@ -124,7 +124,7 @@ impl Draft {
 ///
 /// # Errors
 /// Never, but for a defect.
-pub(in crate::import) fn renamed(graph: &Graph, taken: &Graph) -> Result<Graph, GraphError> {
+pub(super) fn renamed(graph: &Graph, taken: &Graph) -> Result<Graph, GraphError> {
     let mut names: HashSet<String> = taken.nodes().iter().map(|node| node.name.clone()).collect();
     let mut other = Graph::new(graph.input().channels);
     for node in graph.nodes().iter().skip(1) {
