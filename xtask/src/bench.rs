@@ -27,7 +27,8 @@ use crate::{demo, model};
 #[derive(Args)]
 #[command(after_help = "\
 One thread plays the demo clip through the model, at every block size and with every slack. All configurations take \
-turns, so that whatever else the machine does hits them alike. Times are CPU time of the thread, unless they say wall.
+turns, so that whatever else the machine does hits them alike. Times are CPU time of the thread, unless they say wall. \
+The plan is told the smallest of the block sizes: a small model then computes as much together.
 
 Columns:
   block     samples per call
@@ -56,8 +57,8 @@ audio and what the plan expected, its share of all, what it reaches, and its sha
 --against plays the same signal through a peer, in turns with ours, on one thread:
   torch        MODEL_streaming.ts beside MODEL: what `rave export --streaming` makes
   onnxruntime  MODEL.onnx beside MODEL: an ONNX export, which keeps no state between calls
-  nam          the player of .nam models; not there yet: nothing here runs it
-`xtask/peers/setup.sh` installs what the first two need into target/peers; RUNNEL_PEER_PYTHON names another python.
+  nam          MODEL itself, played by nam-rs, built for this machine
+`xtask/peers/setup.sh` installs what they need into target/peers; RUNNEL_PEER_PYTHON names another python.
 
 Examples:
   cargo xtask bench                                the built-in demo
