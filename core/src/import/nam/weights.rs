@@ -101,6 +101,12 @@ impl<'a> Weights<'a> {
                 inputs.full, out.full
             ));
         }
+        if inputs.kept > inputs.full || out.kept > out.full {
+            return malformed(format!(
+                "{} inputs of which {} arrive, {} outputs of which {} are kept; the layers before must agree",
+                inputs.full, inputs.kept, out.full, out.kept
+            ));
+        }
         if groups > 1 && (inputs.kept < inputs.full || out.kept < out.full) {
             return malformed(format!("{groups} groups cannot be slimmed; ask for the largest size, 1"));
         }
