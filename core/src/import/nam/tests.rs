@@ -52,6 +52,15 @@ fn changed(mut model: Value, at: &str, value: Value) -> Value {
     model
 }
 
+/// A second array, which reads `input_size` channels of the first one's two.
+fn two_arrays(input_size: usize) -> Value {
+    let mut model = wavenet();
+    let mut second = model["config"]["layers"][0].clone();
+    second["input_size"] = input_size.into();
+    model["config"]["layers"].as_array_mut().unwrap().push(second);
+    model
+}
+
 #[test]
 fn what_is_wrong_is_named() {
     let more = |by: i64| {
@@ -81,6 +90,7 @@ fn what_is_wrong_is_named() {
         (changed(wavenet(), &at("channels"), json!(1u64 << 40)), &["needs 1099511627776 weights"]),
         (changed(wavenet(), &at("channels"), json!(-1)), &["config", "-1"]),
         (changed(wavenet(), &at("condition_size"), json!(2)), &["array0.layer0.input_mixin", "2, 1 are needed"]),
+        (two_arrays(1), &["array1.rechannel", "1 inputs of which 2 arrive"]),
         (changed(wavenet(), "/sample_rate", json!(0.5)), &["sample_rate", "0.5"]),
         (changed(wavenet(), "/weights/3", json!(1e300)), &["weight 3 is inf"]),
         (changed(lstm(), "/config/num_layers", json!(1u64 << 62)), &["layer1", "holds 39"]),
