@@ -37,7 +37,7 @@ pub use record::{LayerRecord, Record};
 
 use budget::with_ops;
 use calibration::Calibration;
-use chain::layers;
+use chain::{layers, ops};
 use comb::Comb;
 use fit::{Fit, THOROUGH};
 use probe::{Ears, Offer, Price, probe};
@@ -180,7 +180,7 @@ impl Refitter {
         }
         let bounds = search(&self.graph, &self.offers, &self.calibration, &self.price, asked, progress)?;
         let fits = layers(&self.graph, &bounds, &self.calibration, &THOROUGH, progress)?;
-        let ops: BTreeMap<NodeId, Vec<Op>> = fits.iter().map(|(&id, fit)| (id, fit.comb.ops())).collect();
+        let ops = ops(&fits);
         let graph = with_ops(&self.graph, &ops)?;
         let mut model = self.model.clone();
         if let Some(latent) = &self.model.latent {

@@ -207,6 +207,11 @@ impl StreamGraph {
         node.op.macs_per_frame(&inputs) * self.ticks_per_sample() as f64 / node.timeline.step as f64
     }
 
+    /// Multiply-adds per audio sample of all nodes.
+    pub fn all_macs_per_sample(&self) -> f64 {
+        (0..self.nodes.len()).map(|id| self.macs_per_sample(id)).sum()
+    }
+
     /// Every weight that the nodes name.
     pub fn weights(&self) -> impl Iterator<Item = &Weight> {
         self.nodes.iter().flat_map(|n| n.op.weights())

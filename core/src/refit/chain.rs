@@ -25,16 +25,17 @@ pub(super) fn layers(
     let inputs = Arc::new(calibration.pieces.clone());
     let (mut original, mut modified) = (Signals::new(graph, inputs.clone()), Signals::new(graph, inputs));
     let mut fits = BTreeMap::new();
-    let may_change = |(id, node): (NodeId, &Node)| bounds.contains_key(&id) || repairs(graph, node);
-    let last = graph.nodes().iter().enumerate().filter(|&(id, node)| may_change((id, node))).map(|(id, _)| id).max();
+    let may_change = |&id: &NodeId| bounds.contains_key(&id) || repairs(graph, graph.node(id));
+    let last = (0..graph.nodes().len()).rfind(may_change);
     let Some(last) = last.filter(|_| !bounds.is_empty()) else { return Ok(fits) };
     for (id, node) in graph.nodes().iter().enumerate().take(last + 1).skip(1) {
         progress(Progress { stage: "Refitting", done: id as u64, total: last as u64 });
         let wanted = original.run(id, &node.op)?;
         let same = node.inputs.iter().all(|&i| Arc::ptr_eq(original.input(i), modified.input(i)));
-        let held = match (bounds.get(&id), Comb::of(&node.op)) {
-            (Some(&bound), comb) => comb.map(|comb| comb.held(bound, EXTRA_TAPS)),
-            (None, comb) => comb.filter(|_| !same && repairs(graph, node)).and_then(Comb::without_idle),
+        let held = match bounds.get(&id) {
+            Some(&bound) => Comb::of(&node.op).map(|comb| comb.held(bound, EXTRA_TAPS)),
+            None if !same && repairs(graph, node) => Comb::of(&node.op).and_then(Comb::without_idle),
+            None => None,
         };
         let made = match held {
             Some(held) => {
@@ -52,6 +53,11 @@ pub(super) fn layers(
         modified.keep(id, made);
     }
     Ok(fits)
+}
+
+/// What the refitted layers are made of.
+pub(super) fn ops(fits: &BTreeMap<NodeId, Fit>) -> BTreeMap<NodeId, Vec<Op>> {
+    fits.iter().map(|(&id, fit)| (id, fit.comb.ops())).collect()
 }
 
 /// Whether `node` can mend what came before it: a convolution of a linear one is only that one again.

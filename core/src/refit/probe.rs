@@ -156,9 +156,8 @@ fn few(calibration: &Calibration, rows: usize, unknowns: usize) -> Vec<usize> {
 /// What is listened to at every trial: the middle of each piece, as long as the work allows.
 fn excerpts(graph: &Graph, calibration: &Calibration) -> Result<Vec<Signal>, RefitError> {
     let streamed = rewrite_graph(graph)?;
-    let macs: f64 = (0..streamed.nodes().len()).map(|id| streamed.macs_per_sample(id)).sum();
     let hop = streamed.hop_frames() as usize;
-    let samples = (MOST_MACS / macs.max(1.0)).min(MOST_SAMPLES) as usize;
+    let samples = (MOST_MACS / streamed.all_macs_per_sample().max(1.0)).min(MOST_SAMPLES) as usize;
     let least = 3 * (calibration.margins.0 + calibration.margins.1) as usize;
     let sounds = calibration.sounding();
     let count = (samples / least.max(1 << 17)).clamp(1, sounds.len());

@@ -1,14 +1,12 @@
 //! Which cuts serve best together. Alone, each has a price; in a chain, errors meet: a cut that costs little by itself may
 //! cost much among others. So each is taken back in turn, and where what replaces it sounds nearer, it stays so.
 
-use std::collections::BTreeMap;
-
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{Graph, NodeId};
 use crate::rewrite::rewrite_graph;
 
 use super::budget::{Bounds, choose, with_ops};
 use super::calibration::Calibration;
-use super::chain::layers;
+use super::chain::{layers, ops};
 use super::fit::Effort;
 use super::probe::{Offer, Price};
 use super::{Progress, RefitError};
@@ -39,19 +37,19 @@ pub(super) fn search(
     let mut best = choose(graph, offers, asked)?;
     let trial = calibration.fewer(TRIAL_PIECES);
     let stream = rewrite_graph(graph)?;
-    let macs: f64 = (0..stream.nodes().len()).map(|id| stream.macs_per_sample(id)).sum();
     let samples: usize = trial.parts.iter().map(|part| part.samples).sum();
-    let most = (MOST_MACS / (2.0 * macs * samples as f64).max(1.0)) as usize;
+    let most = (MOST_MACS / (2.0 * stream.all_macs_per_sample() * samples as f64).max(1.0)) as usize;
     if best.is_empty() || most < best.len().min(MOST_TRIALS) {
         return Ok(best);
     }
     let most = most.min(MOST_TRIALS) as u64;
-    let cost = |bounds: &Bounds| -> Result<f64, RefitError> {
-        let fits = layers(graph, bounds, &trial, &BRISK, &mut |_| ())?;
-        let ops: BTreeMap<NodeId, Vec<Op>> = fits.iter().map(|(&id, fit)| (id, fit.comb.ops())).collect();
-        price.of(&with_ops(graph, &ops)?)
+    // Told before each layer, so that whoever wants to end this need not wait for a whole trial.
+    let mut cost = |bounds: &Bounds, tries: u64| -> Result<f64, RefitError> {
+        let mut within = |_| progress(Progress { stage: "Trying swaps", done: tries, total: most });
+        let fits = layers(graph, bounds, &trial, &BRISK, &mut within)?;
+        price.of(&with_ops(graph, &ops(&fits))?)
     };
-    let mut least = cost(&best)?;
+    let mut least = cost(&best, 0)?;
     let mut left: Vec<Offer> = offers.to_vec();
     let (mut asked_of, mut tries, mut unchanged) = (vec![best.clone()], 1, 0);
     let saved = |id: NodeId, bound: i64| {
@@ -72,9 +70,8 @@ pub(super) fn search(
             if asked_of.contains(&swapped) || tries >= most {
                 continue;
             }
-            progress(Progress { stage: "Trying swaps", done: tries, total: most });
+            let now = cost(&swapped, tries)?;
             tries += 1;
-            let now = cost(&swapped)?;
             asked_of.push(swapped.clone());
             if now < least * (1.0 - LEAST_GAIN) {
                 (least, best, left, unchanged) = (now, swapped, fewer, 0);
@@ -95,7 +92,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::graph::Conv1d;
+    use crate::graph::{Conv1d, Op};
     use crate::random::Randomness;
     use crate::refit::Clip;
     use crate::tensor::Tensor;

@@ -81,7 +81,7 @@ impl PriorStream {
 
     /// Multiply-adds of one frame.
     pub fn macs_per_frame(&self) -> f64 {
-        (0..self.network.nodes().len()).map(|id| self.network.macs_per_sample(id)).sum()
+        self.network.all_macs_per_sample()
     }
 
     pub(crate) fn network_mut(&mut self) -> &mut StreamGraph {

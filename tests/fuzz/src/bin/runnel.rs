@@ -13,7 +13,7 @@ fuzz_target!(|bytes: &[u8]| {
     // A file of a few bytes may ask for long caches and high rates; those that ask for little must run.
     let small = |stream: &runnel::StreamGraph| {
         let reach: i64 = stream.nodes().iter().map(|n| n.timeline.lag().max(0) + n.timeline.past().max(0)).sum();
-        let work: f64 = (0..stream.nodes().len()).map(|id| stream.macs_per_sample(id)).sum();
+        let work = stream.all_macs_per_sample();
         stream.hop_ticks() < 256 && reach < 10_000 && work < 1e4 && stream.nodes().iter().all(|n| n.channels < 256)
     };
     if !small(&model.forward) {
