@@ -119,10 +119,10 @@ pub(super) fn combine(
             let rows = (piece.end - piece.start) as usize;
             // Whole rows lie one after another, as if they were one.
             let are_whole = columns.len() == ring.channels && x.ring.channels == ring.channels;
-            let (rows, width, x_row) = match how {
-                Combination::Column(_) => (rows, columns.len(), x.ring.channels),
-                _ if are_whole => (1, rows * columns.len(), rows * columns.len()),
-                _ => (rows, columns.len(), x.ring.channels),
+            let (rows, width, x_row) = if are_whole && !matches!(how, Combination::Column(_)) {
+                (1, rows * columns.len(), rows * columns.len())
+            } else {
+                (rows, columns.len(), x.ring.channels)
             };
             isa.run(Combine {
                 how,

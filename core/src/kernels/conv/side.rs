@@ -16,7 +16,7 @@ use crate::kernels::vector::{CacheLine, EIGHT, LANES, Simd, Work};
 use crate::plan::{Ring, Walk};
 use crate::stream::{CachedConv, ConvKind, Part, Tap};
 
-/// Vectors of the largest tile.
+/// Vectors of the largest tile; half as many where a tile needs more than one address.
 const MOST_VECTORS: usize = 8;
 /// Lanes that must be filled, at least.
 const LEAST_LANES: usize = 8;
@@ -147,7 +147,12 @@ impl Side {
 
     /// Frames whose inputs must lie in one piece.
     pub(super) fn most_frames(&self) -> usize {
-        MOST_VECTORS * self.frames
+        self.frames * if self.is_square() { MOST_VECTORS } else { MOST_VECTORS / 2 }
+    }
+
+    /// Whether eight outputs are made of eight inputs, where one address is enough for all frames.
+    fn is_square(&self) -> bool {
+        (self.inputs, self.outputs) == (EIGHT, EIGHT)
     }
 }
 
@@ -194,14 +199,12 @@ impl Work for Run<'_> {
     #[inline(always)]
     fn on<S: Simd>(mut self, s: S) {
         let lanes = self.side.frames * self.side.outputs;
-        // Then one address is enough for all frames.
-        let is_even = (self.side.inputs, self.side.outputs) == (EIGHT, EIGHT);
         let mut at = 0;
         while at < self.own.len() {
             let left = self.own.len() - at;
             at += match left / lanes {
-                MOST_VECTORS.. if is_even && S::ACCUMULATORS >= 16 => self.tile::<S, MOST_VECTORS>(s, at),
-                4.. => self.tile::<S, 4>(s, at),
+                MOST_VECTORS.. if self.side.is_square() && S::ACCUMULATORS >= 16 => self.tile::<S, MOST_VECTORS>(s, at),
+                4.. => self.tile::<S, { MOST_VECTORS / 2 }>(s, at),
                 2 | 3 => self.tile::<S, 2>(s, at),
                 _ => self.tile::<S, 1>(s, at),
             };
@@ -218,9 +221,7 @@ impl Run<'_> {
         let values = (self.own.len() - at).min(T * written);
         let mut sums: [S::F; T] = match &self.side.weights {
             Weights::Picked { lines, picks } => self.picked(s, lines, picks, values / outputs),
-            Weights::Eights { lines, kept: None } if self.side.inputs == EIGHT && values == T * written => {
-                self.of_eight(s, lines)
-            }
+            Weights::Eights { lines, .. } if self.side.is_square() && values == T * written => self.of_eight(s, lines),
             Weights::Eights { lines, kept } => self.in_eights(s, lines, kept.as_ref(), values / outputs),
         };
         if let Some(slope) = self.finish.slope {
