@@ -10,6 +10,7 @@ use runnel::refit::Clip;
 use runnel::sound;
 
 use crate::hosted::RATES;
+use crate::model_file::fingerprint;
 use crate::resample::{Filter, Resampler, Start};
 
 /// Where the sounds come from. Shown, it says so.
@@ -70,17 +71,14 @@ impl Sounds {
 
     /// Tells them from others: what is synthesized is always the same, files are told by name, size and time.
     pub fn identity(&self) -> u64 {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let mut take = |bytes: &[u8]| {
-            bytes.iter().for_each(|&byte| hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
-        };
+        let mut bytes = vec![];
         if let Self::Folder { folder, files } = self {
             for (path, facts) in files {
-                take(path.strip_prefix(folder).unwrap_or(path).to_string_lossy().as_bytes());
-                facts.iter().for_each(|fact| take(&fact.to_le_bytes()));
+                bytes.extend_from_slice(path.strip_prefix(folder).unwrap_or(path).to_string_lossy().as_bytes());
+                facts.iter().for_each(|fact| bytes.extend_from_slice(&fact.to_le_bytes()));
             }
         }
-        hash
+        fingerprint(bytes)
     }
 
     /// At most `samples` samples of them at `sampling_rate`: of files, each gives as many as the others, if it has them,

@@ -213,6 +213,11 @@ fn native(place: &str) -> Option<PathBuf> {
     inside.then(|| place.split('/').collect())
 }
 
+/// A name for these bytes: FNV-1a.
+pub(crate) fn fingerprint(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
 /// Multiplies and folds 8 bytes at a time: as fast as a disk reads.
 struct Hash(u64);
 

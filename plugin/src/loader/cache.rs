@@ -10,7 +10,7 @@ use runnel::format;
 
 use super::refit::Order;
 use crate::folders::{Folders, PART, replace};
-use crate::model_file::Contents;
+use crate::model_file::{Contents, fingerprint};
 
 /// Bytes that the cache may hold.
 const MOST_BYTES: u64 = 4 << 30;
@@ -72,8 +72,7 @@ impl Cache {
 
     fn path(&self, contents: &Contents, name: &str, variant: &str) -> PathBuf {
         // The name is part of the model: it was read from the path.
-        let name: u64 =
-            name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+        let name = fingerprint(name.bytes());
         let Contents { size, hash } = contents;
         let made_by = format!("{}-{}", env!("CARGO_PKG_VERSION"), format::VERSION);
         self.folder.join(format!("{hash}-{size:x}-{name:016x}-{made_by}{variant}.runnel"))
