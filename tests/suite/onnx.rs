@@ -52,9 +52,9 @@ fn load(name: &str) -> Graph {
 
 /// What another program made of an input embedded in silence.
 pub(crate) struct Recording {
-    pub(crate) name: String,
-    pub(crate) channels: usize,
-    pub(crate) x: Vec<f32>,
+    name: String,
+    channels: usize,
+    x: Vec<f32>,
     y: Vec<Vec<f32>>,
     first: i64,
 }
@@ -88,7 +88,7 @@ pub(crate) fn recorded(folder: &Path) -> Vec<Recording> {
 }
 
 /// Why the stream of `graph` is not what was recorded.
-pub(crate) fn compare(recording: &Recording, graph: &Graph, blocks: &[usize]) -> Option<String> {
+fn compare(recording: &Recording, graph: &Graph, blocks: &[usize]) -> Option<String> {
     let streamed = rewrite_graph(graph).unwrap();
     let plan = Plan::new(&streamed).unwrap();
     let (first, output) = stream(&plan, &recording.x, recording.channels, blocks, Randomness::Deterministic);
@@ -112,9 +112,14 @@ pub(crate) fn compare(recording: &Recording, graph: &Graph, blocks: &[usize]) ->
 /// Every stream is what onnxruntime computed, from the first frame to the last, whatever the blocks.
 #[test]
 fn streams_are_what_onnxruntime_computes() {
+    streams_are_what_was_recorded(&folder(), "onnx", recordings());
+}
+
+/// The same of any recordings of the models with this extension in `folder`.
+pub(crate) fn streams_are_what_was_recorded(folder: &Path, extension: &str, recordings: Vec<Recording>) {
     let mut wrong = vec![];
-    for recording in recordings() {
-        let path = folder().join(format!("{}.onnx", recording.name));
+    for recording in recordings {
+        let path = folder.join(format!("{}.{extension}", recording.name));
         let graph = match import::open(&path, &Options::default()) {
             Ok(model) => model.forward,
             Err(error) => {

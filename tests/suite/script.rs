@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use runnel::graph::Op;
 use runnel::import::{self, Options};
 
-use crate::onnx::{compare, recorded};
+use crate::onnx::{recorded, streams_are_what_was_recorded};
 
 /// Models that cannot stream, and words of the reason that each is refused for.
 const REFUSED: [(&str, &[&str]); 14] = [
@@ -32,28 +32,9 @@ fn folder() -> PathBuf {
 /// Every stream is what PyTorch computed, from the first frame to the last, whatever the blocks.
 #[test]
 fn streams_are_what_pytorch_computes() {
-    let mut wrong = vec![];
     let recordings = recorded(&folder());
     assert!(recordings.len() >= 11, "{} models", recordings.len());
-    for recording in recordings {
-        let path = folder().join(format!("{}.ts", recording.name));
-        let graph = match import::open(&path, &Options::default()) {
-            Ok(model) => model.forward,
-            Err(error) => {
-                wrong.push(format!("{}: {error}", recording.name));
-                continue;
-            }
-        };
-        let frames = recording.x.len() / recording.channels;
-        let uneven = [7, 1, 0, 30, 64, 2].into_iter().chain([frames - 104]);
-        for blocks in [vec![1; frames], vec![48; frames / 48], vec![frames], uneven.collect()] {
-            if let Some(difference) = compare(&recording, &graph, &blocks) {
-                wrong.push(format!("{} in {} blocks: {difference}\n{graph}", recording.name, blocks.len()));
-                break;
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    streams_are_what_was_recorded(&folder(), "ts", recordings);
 }
 
 #[test]
