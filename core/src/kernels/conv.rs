@@ -21,7 +21,7 @@ use std::ops::Range;
 
 use pack::{Filter, Lines, Phases};
 use side::Side;
-use tile::Finish;
+use tile::{Begin, Finish};
 
 use super::Source;
 use super::epilogue::{Epilogue, InRegisters, Left};
@@ -30,6 +30,8 @@ use super::vector::LANES;
 use crate::plan::Ring;
 use crate::stream::{CachedConv, Part};
 
+/// Values of biases that are written at once, where they repeat.
+const BIASES: usize = 128;
 /// Groups of at most this many outputs are computed as dot products.
 const DOT_OUTPUTS: usize = 4;
 
@@ -39,7 +41,7 @@ pub(crate) struct PackedConv {
     filters: Vec<Filter>,
     /// The same for frames side by side, where that is faster.
     side: Option<Box<Side>>,
-    /// `[phase][channel]`, phases in the order of [`Phases`].
+    /// `[phase][channel]`, phases in the order of [`Phases`]; of few, again and again in that layout.
     bias: Vec<f32>,
     epilogue: Epilogue,
     layout: Layout,
@@ -80,9 +82,11 @@ impl PackedConv {
             _ => Layout::Panels,
         };
         let in_order = Phases::new(conv, part, layout);
-        let bias = match part {
-            Part::Newest { .. } => vec![],
-            _ => in_order.bias(),
+        let once = in_order.bias();
+        let bias = match (part, layout) {
+            (Part::Newest { .. }, _) => vec![],
+            (_, Layout::Phases) => once.repeat((BIASES / once.len()).max(1)),
+            _ => once,
         };
         let column = epilogue.column.as_ref().map(|column| column.data());
         Self {
@@ -122,6 +126,7 @@ impl PackedConv {
     /// Slices of 16 outputs, over groups.
     pub(crate) fn panels(&self) -> usize {
         match self.layout {
+            _ if self.side.is_some() => 1,
             Layout::Panels => self.groups * self.group_panels(),
             Layout::Phases | Layout::Channels | Layout::Dot => self.channels().div_ceil(LANES),
         }
@@ -141,16 +146,20 @@ impl PackedConv {
         panels: Range<usize>,
     ) {
         debug_assert!(input.ring.mirror() >= self.input_mirror((frames.end - frames.start).max(0) as usize));
-        let columns = self.columns(panels.clone());
-        // One filter computes a frame whole, so it can begin where the sum does; otherwise filters add to what is there.
-        let whole = self.layout == Layout::Panels && self.filters.iter().all(|f| !f.segments.is_empty());
-        let (finish, left) =
-            if whole { self.epilogue.in_registers(addend, ring) } else { (InRegisters::default(), Left::All) };
         if let (Some(side), false) = (&self.side, panels.is_empty()) {
+            let (finish, left) = self.epilogue.in_registers(addend, ring);
             self.sum_side_by_side(side, input, ring, own, frames.clone(), finish);
-            self.epilogue.apply(left, self.isa, addend, ring, own, frames, columns);
+            self.epilogue.apply(left, self.isa, addend, ring, own, frames, 0..self.channels());
             return;
         }
+        let columns = self.columns(panels.clone());
+        // One filter computes a frame whole, so it can begin where the sum does; otherwise filters add to what is there.
+        let whole = self.layout != Layout::Phases && self.filters.iter().all(|f| !f.segments.is_empty());
+        let (finish, left) = if whole && self.layout == Layout::Panels {
+            self.epilogue.in_registers(addend, ring)
+        } else {
+            (InRegisters::default(), Left::All)
+        };
         if !whole {
             self.begin(sums, ring, own, frames.clone(), columns.clone());
         }
@@ -192,10 +201,14 @@ impl PackedConv {
             while n < piece.end {
                 let phase = (n + self.shift).rem_euclid(self.phases as i64) as usize;
                 // Biases of consecutive phases stand as their frames do.
-                let (begins, rows) = match sums {
-                    Some(sums) => (sums.row(n), 1),
-                    None => (&self.bias[phase * channels..], (piece.end - n).min((self.phases - phase) as i64)),
+                let (begins, there) = match sums {
+                    Some(sums) => {
+                        let piece = sums.ring.stretches(n..piece.end).next().map_or(0, |piece| piece.end - piece.start);
+                        (&sums.own[sums.ring.at(n)..], piece)
+                    }
+                    None => (&self.bias[phase * channels..], (self.bias.len() / channels - phase) as i64),
                 };
+                let rows = there.min(piece.end - n);
                 let at = ring.at(n);
                 if columns.len() == channels {
                     let values = rows as usize * channels;
@@ -270,6 +283,17 @@ enum Begins<'a> {
     Bias(&'a [f32]),
     /// The same frame of another signal.
     Sums(Source<'a>),
+}
+
+impl<'a> Begins<'a> {
+    /// Of the frames `first`, `first + step`, …, these outputs.
+    fn of(self, first: i64, step: usize, outputs: Range<usize>) -> Begin<'a> {
+        match self {
+            Self::There => Begin::There,
+            Self::Bias(bias) => Begin::Bias(&bias[outputs]),
+            Self::Sums(sums) => Begin::Sums(sums.own, sums.ring.walk(first, step)),
+        }
+    }
 }
 
 impl<'a> InRegisters<'a> {

@@ -96,6 +96,23 @@ pub(super) trait Simd: Copy {
     /// The second half before the first.
     fn swapped(self, v: Self::F) -> Self::F;
 
+    /// The sum of all lanes of each: the second half is added to the first until one lane is left.
+    #[inline(always)]
+    fn across(self, vectors: [Self::F; 4]) -> [f32; 4] {
+        vectors.map(|v| {
+            let mut lanes = [0.0; LANES];
+            self.store(v, &mut lanes);
+            let mut count = LANES;
+            while count > 1 {
+                count /= 2;
+                for l in 0..count {
+                    lanes[l] += lanes[l + count];
+                }
+            }
+            lanes[0]
+        })
+    }
+
     /// Whether [`Self::pick`] is one instruction.
     const PICKS: bool = false;
     /// In each lane, the lane of `v` that `lanes` names there.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::pack::{Filter, Line};
 use super::segment::Segment;
+use super::tile::Begin;
 use super::{PackedConv, Target};
 use crate::kernels::Source;
 use crate::kernels::vector::{LANES, Simd, Work};
@@ -19,17 +20,20 @@ impl PackedConv {
         panels: Range<usize>,
     ) {
         let quotients = self.quotients(filter, &target.frames);
+        let first = self.frame(filter, quotients.start);
         for panel in panels {
+            let columns = panel * LANES..self.channels().min((panel + 1) * LANES);
             self.isa.run(Channels {
                 input,
                 from: quotients.start * self.stride,
                 stride: self.stride,
                 frames: (quotients.end - quotients.start).max(0) as usize,
-                columns: panel * LANES..self.channels().min((panel + 1) * LANES),
+                begin: target.begins.of(first, self.phases, columns.clone()),
+                columns,
                 segments: &filter.segments,
                 lines: &lines[panel * filter.panel_lines..][..filter.panel_lines],
                 own: &mut *target.own,
-                places: target.ring.walk(self.frame(filter, quotients.start), self.phases),
+                places: target.ring.walk(first, self.phases),
             });
         }
     }
@@ -47,6 +51,7 @@ struct Channels<'a, L> {
     own: &'a mut [f32],
     /// Where each frame's outputs are.
     places: Walk,
+    begin: Begin<'a>,
 }
 
 impl<L: Line> Work for Channels<'_, L> {
@@ -67,8 +72,19 @@ impl<L: Line> Channels<'_, L> {
         let (lanes, step) = (self.columns.len(), self.stride as usize * self.input.ring.channels);
         let places: [usize; T] = self.places.next(self.columns.start);
         let mut sums = [s.splat(0.0); T];
-        for t in 0..T {
-            sums[t] = s.load_part(&self.own[places[t]..][..lanes]);
+        match &mut self.begin {
+            Begin::There => {
+                for t in 0..T {
+                    sums[t] = s.load_part(&self.own[places[t]..][..lanes]);
+                }
+            }
+            Begin::Bias(bias) => sums = [s.load_part(bias); T],
+            Begin::Sums(values, walk) => {
+                let places: [usize; T] = walk.next(self.columns.start);
+                for t in 0..T {
+                    sums[t] = s.load_part(&values[places[t]..][..lanes]);
+                }
+            }
         }
         let mut block = [s.splat(0.0); T];
         for (segment, line) in self.segments.iter().zip(self.lines) {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::pack::{Filter, Line};
 use super::segment::Segment;
+use super::tile::Begin;
 use super::{PackedConv, Target};
 use crate::kernels::Source;
 use crate::kernels::vector::{LANES, Simd, Work};
@@ -19,6 +20,7 @@ impl PackedConv {
         panels: Range<usize>,
     ) {
         let quotients = self.quotients(filter, &target.frames);
+        let first = self.frame(filter, quotients.start);
         for output in self.columns(panels) {
             self.isa.run(Dots {
                 input,
@@ -29,8 +31,9 @@ impl PackedConv {
                 segments: &filter.segments,
                 lines: &lines[output * filter.panel_lines..][..filter.panel_lines],
                 own: &mut *target.own,
-                places: target.ring.walk(self.frame(filter, quotients.start), self.phases),
+                places: target.ring.walk(first, self.phases),
                 output,
+                begin: target.begins.of(first, self.phases, output..output + 1),
             });
         }
     }
@@ -50,6 +53,7 @@ struct Dots<'a, L> {
     /// Where each frame's outputs are.
     places: Walk,
     output: usize,
+    begin: Begin<'a>,
 }
 
 impl<L: Line> Work for Dots<'_, L> {
@@ -58,7 +62,11 @@ impl<L: Line> Work for Dots<'_, L> {
     #[inline(always)]
     fn on<S: Simd>(mut self, s: S) {
         while self.frames > 0 {
-            if self.frames >= 4 { self.sum::<S, 4>(s) } else { self.sum::<S, 1>(s) }
+            match self.frames {
+                4.. => self.sum::<S, 4>(s),
+                2 | 3 => self.sum::<S, 2>(s),
+                _ => self.sum::<S, 1>(s),
+            }
         }
     }
 }
@@ -69,6 +77,11 @@ impl<L: Line> Dots<'_, L> {
     fn sum<S: Simd, const T: usize>(&mut self, s: S) {
         let step = self.stride as usize * self.input.ring.channels;
         let places: [usize; T] = self.places.next(self.output);
+        let mut sums: [f32; T] = match &mut self.begin {
+            Begin::There => places.map(|place| self.own[place]),
+            Begin::Bias(bias) => [bias[0]; T],
+            Begin::Sums(values, walk) => walk.next(self.output).map(|place| values[place]),
+        };
         let mut lines = self.lines.iter();
         let mut block = [s.splat(0.0); T];
         for segment in self.segments {
@@ -93,28 +106,18 @@ impl<L: Line> Dots<'_, L> {
                 }
             }
             if segment.closes {
-                for t in 0..T {
-                    self.own[places[t]] += across(s, block[t]);
+                let mut vectors = [s.splat(0.0); 4];
+                vectors[..T].copy_from_slice(&block);
+                for (sum, block) in sums.iter_mut().zip(s.across(vectors)) {
+                    *sum += block;
                 }
                 block = [s.splat(0.0); T];
             }
         }
+        for t in 0..T {
+            self.own[places[t]] = sums[t];
+        }
         self.from += T as i64 * self.stride;
         self.frames -= T;
     }
-}
-
-/// The sum of all lanes: halves added until one is left.
-#[inline(always)]
-fn across<S: Simd>(s: S, v: S::F) -> f32 {
-    let mut lanes = [0.0; LANES];
-    s.store(v, &mut lanes);
-    let mut count = LANES;
-    while count > 1 {
-        count /= 2;
-        for l in 0..count {
-            lanes[l] += lanes[l + count];
-        }
-    }
-    lanes[0]
 }

@@ -1,7 +1,7 @@
 //! Sums of few channels: frames side by side in a vector, where one alone would leave lanes empty.
 //!
-//! Rows of few channels lie one after another, so that a vector holds the outputs of several frames. Each lane sums its
-//! own products in the order of its layer.
+//! Rows of few channels lie one after another, so that a vector holds the outputs of several frames, or of several groups.
+//! Each lane sums its own products in the order of its layer.
 
 mod products;
 
@@ -34,13 +34,14 @@ pub(super) struct Side {
     pieces: Vec<Piece>,
     inputs: usize,
     outputs: usize,
+    stride: usize,
     column: Option<Column>,
 }
 
 /// The weights of each product, and how its inputs come to them.
 #[derive(Debug)]
 enum Weights {
-    /// Once for each frame. For each input, the lane of several frames' inputs that each lane's frame reads.
+    /// Once for each frame. For each input of a group, the lane of several frames' inputs that each lane reads.
     Picked { lines: Vec<CacheLine>, picks: Vec<[u32; LANES]> },
     /// Once, for vectors of half as many lanes and one frame, which become whole vectors when a block closes: two after
     /// one another, of which these lanes are kept where the outputs are fewer.
@@ -63,7 +64,7 @@ struct Column {
 struct Piece {
     /// Input frame, relative to the output frame.
     frame: i64,
-    /// First input, and the one after the last.
+    /// First input of the group, and the one after the last.
     from: usize,
     to: usize,
     /// Whether the block ends here.
@@ -72,13 +73,25 @@ struct Piece {
 
 /// Whether frames of a convolution are best computed side by side: its channels are few, and fill enough lanes.
 pub(super) fn fits(conv: &CachedConv, part: Part) -> bool {
-    let (inputs, outputs) = (conv.group_inputs(), conv.out_channels());
-    let frames = LANES / inputs.max(outputs).max(1);
-    conv.kind == (ConvKind::Strided { stride: 1 })
-        && part == Part::Whole
-        && conv.groups == 1
-        && (in_eights(outputs) || frames > 1 && frames * outputs >= LEAST_LANES)
-        && (outputs > DOT_OUTPUTS || conv.taps()[0].len() * inputs <= MOST_PRODUCTS)
+    let ConvKind::Strided { stride } = conv.kind else { return false };
+    let (inputs, outputs) = (conv.groups * conv.group_inputs(), conv.out_channels());
+    let frames = frames_of_a_vector(inputs, outputs, stride);
+    let group_outputs = outputs / conv.groups;
+    let fills = match (conv.groups, stride) {
+        (1, 1) => in_eights(outputs) || frames > 1 && frames * outputs >= LEAST_LANES,
+        (1, _) => frames > 1 && frames * outputs >= LEAST_LANES,
+        // One group alone would leave more lanes empty, unless the groups are single channels.
+        _ => frames > 1 || frames == 1 && (conv.group_inputs(), group_outputs) != (1, 1),
+    };
+    part == Part::Whole
+        && fills
+        && (group_outputs > DOT_OUTPUTS || conv.taps()[0].len() * conv.group_inputs() <= MOST_PRODUCTS)
+}
+
+/// Frames whose outputs, and inputs at one tap, are at most a vector.
+fn frames_of_a_vector(inputs: usize, outputs: usize, stride: usize) -> usize {
+    let by_inputs = LANES.checked_sub(inputs).map_or(0, |left| left / (stride * inputs).max(1) + 1);
+    by_inputs.min(LANES / outputs.max(1))
 }
 
 /// Whether so many outputs fill half a vector well.
@@ -89,37 +102,44 @@ fn in_eights(outputs: usize) -> bool {
 impl Side {
     /// The weights of a convolution that [`fits`], where `isa` has the instructions for it.
     pub(super) fn new(conv: &CachedConv, column: Option<&[f32]>, isa: Isa) -> Option<Self> {
-        let (inputs, outputs) = (conv.group_inputs(), conv.out_channels());
-        if conv.taps()[0].is_empty() || !(isa.picks() || outputs == EIGHT) {
+        let ConvKind::Strided { stride } = conv.kind else { return None };
+        let (inputs, outputs) = (conv.groups * conv.group_inputs(), conv.out_channels());
+        let eights = conv.groups == 1 && stride == 1 && in_eights(outputs);
+        if conv.taps()[0].is_empty() || !(isa.picks() || eights && outputs == EIGHT) {
             return None;
         }
-        let frames = if in_eights(outputs) { LANES / EIGHT } else { LANES / inputs.max(outputs) };
+        let frames = if eights { LANES / EIGHT } else { frames_of_a_vector(inputs, outputs, stride) };
         let line = |value: &dyn Fn(usize) -> f32| {
             let mut line = CacheLine([0.0; LANES]);
             (0..frames * outputs).for_each(|lane| line.0[lane] = value(lane % outputs));
             line
         };
         let taps = conv.taps().swap_remove(0);
-        let mut products = Vec::with_capacity(taps.len() * inputs);
+        let group_inputs = conv.group_inputs();
+        let mut products = Vec::with_capacity(taps.len() * group_inputs);
         let mut pieces: Vec<Piece> = Vec::with_capacity(taps.len());
-        let last = taps.len() * inputs;
+        let last = taps.len() * group_inputs;
         for tap in taps {
             let mut from = 0;
-            for i in 0..inputs {
+            for i in 0..group_inputs {
                 products.push((i, tap));
                 let closes = products.len() % BLOCK == 0 || products.len() == last;
-                if closes || i + 1 == inputs {
+                if closes || i + 1 == group_inputs {
                     pieces.push(Piece { frame: tap.offset, from, to: i + 1, closes });
                     from = i + 1;
                 }
             }
         }
         let weight = |out: usize, (i, tap): (usize, Tap)| conv.coefficient(0, out, i, tap);
-        let pick = |row: usize, i: usize| {
-            let lane = |lane: usize| if lane < frames * outputs { (lane / outputs * row + i) as u32 } else { 0 };
+        let pick = |value: &dyn Fn(usize, usize) -> usize| {
+            let lane = |lane: usize| {
+                if lane < frames * outputs { value(lane / outputs, lane % outputs) as u32 } else { 0 }
+            };
             std::array::from_fn(lane)
         };
-        let weights = if in_eights(outputs) {
+        let group = |out: usize| out / (outputs / conv.groups);
+        let input = |i: usize| pick(&|frame, out| frame * stride * inputs + group(out) * group_inputs + i);
+        let weights = if eights {
             let eight = |&product: &(usize, Tap)| {
                 Eight(std::array::from_fn(|out| if out < outputs { weight(out, product) } else { 0.0 }))
             };
@@ -131,11 +151,11 @@ impl Side {
         } else {
             Weights::Picked {
                 lines: products.iter().map(|&product| line(&|out| weight(out, product))).collect(),
-                picks: (0..inputs).map(|i| pick(inputs, i)).collect(),
+                picks: (0..group_inputs).map(input).collect(),
             }
         };
-        let column = column.map(|weights| Column { weights: line(&|out| weights[out]), pick: pick(1, 0) });
-        Some(Self { frames, weights, bias: line(&|out| conv.offset(0, out)), pieces, inputs, outputs, column })
+        let column = column.map(|weights| Column { weights: line(&|out| weights[out]), pick: pick(&|frame, _| frame) });
+        Some(Self { frames, weights, bias: line(&|out| conv.offset(0, out)), pieces, inputs, outputs, stride, column })
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -150,9 +170,9 @@ impl Side {
         self.frames * if self.is_square() { MOST_VECTORS } else { MOST_VECTORS / 2 }
     }
 
-    /// Whether eight outputs are made of eight inputs, where one address is enough for all frames.
+    /// Whether all of eight outputs are made of eight inputs, where one address is enough for all frames.
     fn is_square(&self) -> bool {
-        (self.inputs, self.outputs) == (EIGHT, EIGHT)
+        self.inputs == EIGHT && matches!(self.weights, Weights::Eights { kept: None, .. })
     }
 }
 
@@ -175,7 +195,7 @@ impl PackedConv {
                     .map(|addend| &addend.own[addend.ring.at(piece.start)..][..length * addend.ring.channels]);
                 let own = &mut own[ring.at(piece.start)..][..length * side.outputs];
                 let oldest = side.pieces.first().map_or(0, |piece| piece.frame);
-                let rows = input.ring.walk(piece.start + oldest, 1);
+                let rows = input.ring.walk(piece.start * side.stride as i64 + oldest, side.stride);
                 self.isa.run(Run { side, input: input.own, rows, own, addend, finish });
             }
         }

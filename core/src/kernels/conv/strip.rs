@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::pack::{Filter, Line};
 use super::tile::{Begin, Finish, Strip, Tiles};
-use super::{Begins, Layout, PackedConv, Target};
+use super::{Layout, PackedConv, Target};
 use crate::kernels::Source;
 use crate::kernels::isa::Isa;
 use crate::kernels::vector::LANES;
@@ -44,11 +44,7 @@ impl PackedConv {
                 let outputs = count * LANES;
                 let last_lanes = (self.group_outputs - (within + count - 1) * LANES).min(LANES);
                 let first = self.frame(filter, quotients.start);
-                let begin = match target.begins {
-                    Begins::There => Begin::There,
-                    Begins::Bias(bias) => Begin::Bias(&bias[output..][..outputs - LANES + last_lanes]),
-                    Begins::Sums(sums) => Begin::Sums(sums.own, sums.ring.walk(first, self.phases)),
-                };
+                let begin = target.begins.of(first, self.phases, output..output + outputs - LANES + last_lanes);
                 let places = target.ring.walk(first, self.phases);
                 let (own, finish) = (&mut *target.own, target.finish.of(first, self.phases, output));
                 let strip = self.strip(filter, lines, input, column, quotients.clone());

@@ -26,6 +26,7 @@ fn conv() -> impl Strategy<Value = CachedConv> {
         1 => (Just(1usize), Just(32usize), 100..200usize),
         2 => (Just(1usize), prop_oneof![Just(8usize), 1..40usize], 5..9usize),
         1 => (2..40usize, Just(1usize), Just(1usize)),
+        2 => (2..6usize, 1..5usize, 1..5usize),
     ];
     (kind, sizes, 1..8usize, 1..4usize, 0..5i64, any::<u64>()).prop_map(
         |(kind, (groups, group_inputs, group_outputs), kernel_size, dilation, left, seed)| {

@@ -162,6 +162,16 @@ impl Simd for Avx2 {
         [v[1], v[0]]
     }
     #[inline(always)]
+    fn across(self, vectors: [Self::F; 4]) -> [f32; 4] {
+        let [a, b, c, d] = vectors;
+        proven!(across_halves([
+            _mm256_add_ps(a[0], a[1]),
+            _mm256_add_ps(b[0], b[1]),
+            _mm256_add_ps(c[0], c[1]),
+            _mm256_add_ps(d[0], d[1])
+        ]))
+    }
+    #[inline(always)]
     fn pick(self, v: Self::F, lanes: &[u32; LANES]) -> Self::F {
         let mut picked = v;
         for (picked, lanes) in picked.iter_mut().zip(lanes.as_chunks::<EIGHT>().0) {
@@ -173,5 +183,27 @@ impl Simd for Avx2 {
             });
         }
         picked
+    }
+}
+
+/// The sum of the eight lanes of each: the second half is added to the first until one lane is left.
+///
+/// # Safety
+/// The machine must have AVX2.
+#[inline(always)]
+pub(super) unsafe fn across_halves(vectors: [__m256; 4]) -> [f32; 4] {
+    let [a, b, c, d] = vectors;
+    // SAFETY: the caller's; the store goes to as many values as it touches.
+    unsafe {
+        let a = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+        let b = _mm_add_ps(_mm256_castps256_ps128(b), _mm256_extractf128_ps::<1>(b));
+        let c = _mm_add_ps(_mm256_castps256_ps128(c), _mm256_extractf128_ps::<1>(c));
+        let d = _mm_add_ps(_mm256_castps256_ps128(d), _mm256_extractf128_ps::<1>(d));
+        // Lanes 0 and 2, and lanes 1 and 3, of each.
+        let ab = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
+        let cd = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
+        let mut sums = [0.0; 4];
+        _mm_storeu_ps(sums.as_mut_ptr(), _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab)));
+        sums
     }
 }

@@ -3,6 +3,7 @@
 
 use std::arch::x86_64::*;
 
+use super::avx2::across_halves;
 use super::{EIGHT, LANES, Simd, Work};
 
 /// Proof that this machine has AVX-512 F, VL, DQ and BW, FMA and F16C.
@@ -152,6 +153,16 @@ impl Simd for Avx512 {
     #[inline(always)]
     fn swapped(self, v: Self::F) -> Self::F {
         proven!(_mm512_shuffle_f32x4::<0b01_00_11_10>(v, v))
+    }
+    #[inline(always)]
+    fn across(self, vectors: [Self::F; 4]) -> [f32; 4] {
+        let [a, b, c, d] = vectors;
+        proven!(across_halves([
+            _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a)),
+            _mm256_add_ps(_mm512_castps512_ps256(b), _mm512_extractf32x8_ps::<1>(b)),
+            _mm256_add_ps(_mm512_castps512_ps256(c), _mm512_extractf32x8_ps::<1>(c)),
+            _mm256_add_ps(_mm512_castps512_ps256(d), _mm512_extractf32x8_ps::<1>(d))
+        ]))
     }
     const PICKS: bool = true;
     #[inline(always)]

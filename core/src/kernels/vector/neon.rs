@@ -151,4 +151,17 @@ impl Simd for Neon {
     fn swapped(self, v: Self::F) -> Self::F {
         [v[2], v[3], v[0], v[1]]
     }
+    #[inline(always)]
+    fn across(self, vectors: [Self::F; 4]) -> [f32; 4] {
+        proven!({
+            let [a, b, c, d] = vectors.map(|v| vaddq_f32(vaddq_f32(v[0], v[2]), vaddq_f32(v[1], v[3])));
+            // Lanes 0 and 2, and lanes 1 and 3, of each.
+            let [ab, cd] = [[a, b], [c, d]].map(|[a, b]| vaddq_f32(vzip1q_f32(a, b), vzip2q_f32(a, b)));
+            let even = vcombine_f32(vget_low_f32(ab), vget_low_f32(cd));
+            let odd = vcombine_f32(vget_high_f32(ab), vget_high_f32(cd));
+            let mut sums = [0.0; 4];
+            vst1q_f32(sums.as_mut_ptr(), vaddq_f32(even, odd));
+            sums
+        })
+    }
 }

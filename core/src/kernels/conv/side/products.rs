@@ -14,25 +14,26 @@ impl Run<'_> {
         picks: &[[u32; LANES]],
         frames: usize,
     ) -> [S::F; T] {
-        let Side { bias, pieces, inputs, .. } = self.side;
-        let (read, held) = (self.side.frames * inputs, frames * inputs);
+        let Side { bias, pieces, inputs, stride, .. } = self.side;
+        let distance = self.side.frames * stride * inputs;
+        let [read, held] = [self.side.frames, frames].map(|frames| ((frames - 1) * stride + 1) * inputs);
         let mut rows = self.rows;
         let mut frame = pieces.first().map_or(0, |piece| piece.frame);
         let mut sums = [s.load(&bias.0); T];
         let mut block = [s.splat(0.0); T];
         let mut products = lines.iter();
         for piece in pieces {
-            rows.skip((piece.frame - frame) as usize);
+            rows.skip_values((piece.frame - frame) as usize * inputs);
             frame = piece.frame;
             let row = &self.input[rows.at()..][..held];
             let mut x = [s.splat(0.0); T];
-            if read == LANES && held == T * LANES {
+            if [read, distance] == [LANES; 2] && held == T * LANES {
                 for (x, row) in x.iter_mut().zip(row.as_chunks().0) {
                     *x = s.load(row);
                 }
             } else {
                 for t in 0..T {
-                    let from = (t * read).min(held);
+                    let from = (t * distance).min(held);
                     x[t] = s.load_part(&row[from..held.min(from + read)]);
                 }
             }
