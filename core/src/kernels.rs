@@ -30,6 +30,7 @@ use epilogue::{Combination, combine};
 pub(crate) use function::Function;
 pub use isa::InstructionSet;
 pub(crate) use isa::Isa;
+use norm::{Normed, Softmax};
 use spectrum::Spectrum;
 
 use crate::engine::{Adaptation, LatentEdit};
@@ -230,6 +231,18 @@ impl Kernel {
             Self::Noise(noise) => noise.run(source(0), ring, own, frames, scratch, (randomness, amounts.noise)),
             Self::Frame(StreamOp::Slice { start, channels }) => {
                 frame::copy_columns(isa, source(0), *start..start + channels, ring, own, 0, frames);
+            }
+            Self::Frame(StreamOp::Repeat { factor }) => frame::repeat(isa, *factor, source(0), ring, own, frames),
+            Self::Frame(StreamOp::DepthToTime { factor }) => {
+                frame::depth_to_time(isa, *factor, source(0), ring, own, frames);
+            }
+            Self::Frame(StreamOp::LayerNorm(layer)) => {
+                let channels = ring.channels;
+                frame::rows(source(0), ring, own, frames, |x, y| isa.run(Normed { norm: layer, channels, x, y }));
+            }
+            Self::Frame(StreamOp::Softmax { groups }) => {
+                let width = ring.channels / groups;
+                frame::rows(source(0), ring, own, frames, |x, y| isa.run(Softmax { width, x, y }));
             }
             Self::Frame(StreamOp::Concat) => {
                 let mut to = 0;

@@ -1,11 +1,12 @@
 //! What follows a convolution's sum, on rows that are still near.
 
+use std::array::from_fn;
 use std::ops::Range;
 
 use super::Source;
 use super::function::Function;
 use super::isa::Isa;
-use super::vector::{LANES, Simd, Work};
+use super::vector::{EIGHT, LANES, Simd, Work};
 use crate::graph::Pointwise;
 use crate::plan::Ring;
 use crate::tensor::Weight;
@@ -162,6 +163,11 @@ impl Work for Combine<'_> {
                 let either = s.floats(s.xor(s.xor(a, b), s.and(a, b)));
                 s.select(s.lt(x, y), y, s.select(s.lt(y, x), x, either))
             }),
+            Combination::Column(column) if self.is_narrow::<S>() => {
+                let weights: [f32; LANES] = from_fn(|lane| column[lane % column.len()]);
+                let weights = s.load(&weights);
+                self.side_by_side(s, |y, x| s.add(y, s.mul_add(x, weights, s.splat(0.0))));
+            }
             Combination::Column(column) => {
                 for row in 0..self.rows {
                     let x = s.splat(self.x[row * self.x_row]);
@@ -179,6 +185,9 @@ impl Work for Combine<'_> {
 impl Combine<'_> {
     #[inline(always)]
     fn each<S: Simd>(self, s: S, f: impl Fn(S::F, S::F) -> S::F) {
+        if self.is_narrow::<S>() {
+            return self.side_by_side(s, f);
+        }
         for row in 0..self.rows {
             let y = &mut self.y[row * self.y_row..][..self.width];
             if self.x_row == 1 {
@@ -192,6 +201,24 @@ impl Combine<'_> {
                     s.store_part(f(s.load_part(y), s.load_part(x)), y);
                 }
             }
+        }
+    }
+
+    /// Whether several rows fit into a vector, and each meets one value.
+    #[inline(always)]
+    fn is_narrow<S: Simd>(&self) -> bool {
+        S::PICKS && self.x_row == 1 && self.width == self.y_row && (2..=EIGHT).contains(&self.width)
+    }
+
+    /// Of narrow rows, as many as fit into a vector together.
+    #[inline(always)]
+    fn side_by_side<S: Simd>(self, s: S, f: impl Fn(S::F, S::F) -> S::F) {
+        let width = self.width;
+        let together = LANES / width;
+        let lanes: [u32; LANES] = from_fn(|lane| (lane / width) as u32);
+        let y = self.y[..self.rows * width].chunks_mut(together * width);
+        for (y, x) in y.zip(self.x[..self.rows].chunks(together)) {
+            s.store_part(f(s.load_part(y), s.pick(s.load_part(x), &lanes)), y);
         }
     }
 }

@@ -1,10 +1,11 @@
 //! Everything that moves values more than it computes: one frame from the frames it reads.
 
+use std::array::from_fn;
 use std::ops::Range;
 
 use super::isa::Isa;
-use super::vector::{LANES, Simd, Work};
-use super::{Source, angles, norm};
+use super::vector::{EIGHT, LANES, Simd, Work};
+use super::{Source, angles};
 use crate::engine::LatentEdit;
 use crate::plan::Ring;
 use crate::random::Randomness;
@@ -55,6 +56,10 @@ pub(super) fn run(
             | StreamOp::PRelu { .. }
             | StreamOp::Concat
             | StreamOp::Slice { .. }
+            | StreamOp::LayerNorm(_)
+            | StreamOp::Softmax { .. }
+            | StreamOp::DepthToTime { .. }
+            | StreamOp::Repeat { .. }
             | StreamOp::Parameter(_) => unreachable!("has a kernel of its own"),
             StreamOp::AlternateSign => {
                 let odd_sign = if n.rem_euclid(2) == 0 { -1.0 } else { 1.0 };
@@ -62,12 +67,6 @@ pub(super) fn run(
                     *y = if c % 2 == 1 { odd_sign * x } else { *x };
                 }
             }
-            StreamOp::DepthToTime { factor } => {
-                let factor = *factor;
-                let (row, phase) = (x.row(n.div_euclid(factor as i64)), n.rem_euclid(factor as i64) as usize);
-                y.iter_mut().enumerate().for_each(|(c, y)| *y = row[c * factor + phase]);
-            }
-            StreamOp::Repeat { factor } => y.copy_from_slice(x.row(n.div_euclid(*factor as i64))),
             StreamOp::Gaussian { key, .. } => {
                 y.iter_mut().enumerate().for_each(|(c, y)| *y = temperature * randomness.normal(*key, n, c));
             }
@@ -80,13 +79,26 @@ pub(super) fn run(
             StreamOp::FromAngles => angles::from_angles(row, y),
             StreamOp::Quantize { codebooks } => quantize(codebooks, row, y, scratch),
             StreamOp::Dequantize { codebooks } => dequantize(codebooks, row, y),
-            StreamOp::LayerNorm(layer) => norm::layer_norm(layer, row, y),
-            StreamOp::Softmax { groups } => norm::softmax(*groups, row, y),
             StreamOp::LatentEdit => match &mut edit {
                 Some(edit) => edit.apply(n, row, y),
                 None => y.copy_from_slice(row),
             },
         }
+    }
+}
+
+/// Calls `make` with rows of `x`, which has as many channels as the ring, and the place of what becomes of them, stretch
+/// by stretch.
+pub(super) fn rows(
+    x: Source<'_>,
+    ring: Ring,
+    own: &mut [f32],
+    frames: Range<i64>,
+    mut make: impl FnMut(&[f32], &mut [f32]),
+) {
+    for piece in ring.stretches(frames).flat_map(|piece| x.ring.stretches(piece)) {
+        let length = (piece.end - piece.start) as usize * ring.channels;
+        make(&x.own[x.ring.at(piece.start)..][..length], &mut own[ring.at(piece.start)..][..length]);
     }
 }
 
@@ -101,6 +113,99 @@ pub(super) fn copy(x: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64
                 y.copy_from_slice(x);
             } else {
                 x.iter().zip(y.chunks_exact_mut(ring.channels)).for_each(|(one, y)| y.fill(*one));
+            }
+        }
+    }
+}
+
+/// Frames `q · factor ..` are frame `q` of `x`, `factor` times.
+pub(super) fn repeat(isa: Isa, factor: usize, x: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64>) {
+    for piece in ring.stretches(frames) {
+        let mut n = piece.start;
+        while n < piece.end {
+            let (q, phase) = (n.div_euclid(factor as i64), n.rem_euclid(factor as i64));
+            let times = (factor as i64 - phase).min(piece.end - n);
+            let y = &mut own[ring.at(n)..][..times as usize * ring.channels];
+            isa.run(Repeated { row: x.row(q), y });
+            n += times;
+        }
+    }
+}
+
+/// As many times one row as there is room.
+struct Repeated<'a> {
+    row: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl Work for Repeated<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn on<S: Simd>(self, s: S) {
+        let width = self.row.len();
+        if width > EIGHT {
+            return self.y.chunks_exact_mut(width).for_each(|y| y.copy_from_slice(self.row));
+        }
+        let row = s.load(&from_fn(|lane| self.row[lane % width]));
+        self.y.chunks_mut(LANES / width * width).for_each(|y| s.store_part(row, y));
+    }
+}
+
+/// Frame `q · factor + p` is every `factor`-th value, from `p` on, of frame `q` of `x`.
+pub(super) fn depth_to_time(isa: Isa, factor: usize, x: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64>) {
+    for piece in ring.stretches(frames) {
+        let mut n = piece.start;
+        while n < piece.end {
+            let (q, phase) = (n.div_euclid(factor as i64), n.rem_euclid(factor as i64) as usize);
+            let wanted = (piece.end - n) as usize;
+            // Whole rows of `x` that lie one after another, or what is asked of one.
+            let whole = if phase == 0 { x.ring.stretches(q..q + (wanted / factor) as i64).next() } else { None };
+            let phases = if whole.is_some() { 0..factor } else { phase..factor.min(phase + wanted) };
+            let rows = whole.map_or(1, |rows| (rows.end - rows.start) as usize);
+            let values = rows * phases.len() * ring.channels;
+            isa.run(Turned {
+                factor,
+                x: &x.own[x.ring.at(q)..][..rows * x.ring.channels],
+                y: &mut own[ring.at(n)..][..values],
+                phases: phases.clone(),
+                channels: ring.channels,
+            });
+            n += (rows * phases.len()) as i64;
+        }
+    }
+}
+
+/// Rows of `[channel][phase]`, of which the `phases` become `[phase][channel]`.
+struct Turned<'a> {
+    factor: usize,
+    channels: usize,
+    x: &'a [f32],
+    y: &'a mut [f32],
+    phases: Range<usize>,
+}
+
+impl Work for Turned<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn on<S: Simd>(self, s: S) {
+        let Self { factor, channels, x, y, phases } = self;
+        let row = factor * channels;
+        if channels == 1 {
+            y.copy_from_slice(&x[phases.start..][..y.len()]);
+        } else if S::PICKS && row <= LANES && phases.len() == factor {
+            let together = LANES / row;
+            let lane = |lane: usize| lane / row * row + lane % channels * factor + lane % row / channels;
+            let lanes: [u32; LANES] = from_fn(|l| if l < together * row { lane(l) as u32 } else { 0 });
+            for (y, x) in y.chunks_mut(together * row).zip(x.chunks(together * row)) {
+                s.store_part(s.pick(s.load_part(x), &lanes), y);
+            }
+        } else {
+            for (x, y) in x.chunks_exact(row).zip(y.chunks_exact_mut(phases.len() * channels)) {
+                for (phase, y) in phases.clone().zip(y.chunks_exact_mut(channels)) {
+                    y.iter_mut().zip(x[phase..].iter().step_by(factor)).for_each(|(y, x)| *y = *x);
+                }
             }
         }
     }
@@ -144,14 +249,48 @@ impl Work for Columns<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn on<S: Simd>(self, s: S) {
-        for row in 0..self.rows {
+    fn on<S: Simd>(mut self, s: S) {
+        for row in self.side_by_side(s)..self.rows {
             let x = &self.x[row * self.x_row..][..self.width];
             let y = &mut self.y[row * self.y_row..][..self.width];
             for (y, x) in y.chunks_mut(LANES).zip(x.chunks(LANES)) {
                 s.store_part(s.load_part(x), y);
             }
         }
+    }
+}
+
+impl Columns<'_> {
+    /// Copies narrow rows that share a vector, from the first on; gives their number.
+    #[inline(always)]
+    fn side_by_side<S: Simd>(&mut self, s: S) -> usize {
+        let (width, x_row, y_row) = (self.width, self.x_row, self.y_row);
+        if y_row > EIGHT {
+            return 0;
+        }
+        let are_halves = width == EIGHT;
+        let together = if are_halves { 2 } else { ((LANES - width) / x_row + 1).min(LANES / y_row) };
+        if together == 1 || !are_halves && !S::PICKS {
+            return 0;
+        }
+        let rows = self.rows / together * together;
+        let [read, written] = [x_row, y_row].map(|row| (together - 1) * row + width);
+        let is_copied = |lane: usize| lane < written && lane % y_row < width;
+        let lanes: [u32; LANES] =
+            from_fn(|lane| if is_copied(lane) { (lane / y_row * x_row + lane % y_row) as u32 } else { 0 });
+        let copied: [f32; LANES] = from_fn(|lane| if is_copied(lane) { 1.0 } else { 0.0 });
+        let copied = s.lt(s.splat(0.0), s.load(&copied));
+        for i in (0..rows).step_by(together) {
+            let x = &self.x[i * x_row..][..read];
+            let y = &mut self.y[i * y_row..][..written];
+            let row = match (x.first_chunk(), x.last_chunk()) {
+                (Some(first), Some(second)) if are_halves => s.join(s.load_eight(first), s.load_eight(second)),
+                _ => s.pick(s.load_part(x), &lanes),
+            };
+            let row = if width == y_row { row } else { s.select(copied, row, s.load_part(y)) };
+            s.store_part(row, y);
+        }
+        rows
     }
 }
 

@@ -78,12 +78,7 @@ impl Function {
     pub(super) fn put(&self, isa: Isa, x: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64>) {
         match self {
             Self::Pointwise(pointwise) if x.ring.channels == ring.channels => {
-                for piece in ring.stretches(frames).flat_map(|piece| x.ring.stretches(piece)) {
-                    let length = (piece.end - piece.start) as usize * ring.channels;
-                    let input = &x.own[x.ring.at(piece.start)..][..length];
-                    let output = &mut own[ring.at(piece.start)..][..length];
-                    isa.run(Put { pointwise, input, output });
-                }
+                frame::rows(x, ring, own, frames, |input, output| isa.run(Put { pointwise, input, output }));
             }
             _ => {
                 frame::copy(x, ring, own, frames.clone());
@@ -130,7 +125,7 @@ fn map_pointwise<S: Simd>(s: S, pointwise: &Pointwise, values: impl Values) {
         Pointwise::Cos => values.map(s, |x| math::cos(s, x)),
         Pointwise::Abs => values.map(s, |x| math::abs(s, x)),
         Pointwise::Power { exponent } => {
-            values.map(s, |x| math::by_lane(s, x, |x| f64::from(x).powf(f64::from(exponent)) as f32));
+            values.map(s, |x| math::by_lane(s, x, |x| x.powf(exponent)));
         }
     }
 }
