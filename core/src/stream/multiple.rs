@@ -56,6 +56,7 @@ fn spread(op: &StreamOp, multiple: usize) -> Option<StreamOp> {
         | StreamOp::NoiseSynth(_)
         | StreamOp::Gru(_)
         | StreamOp::Lstm(_)
+        | StreamOp::Rnn(_)
         | StreamOp::PowerSpectrum { .. }
         | StreamOp::LatentEdit
         | StreamOp::AdaIn { .. }
