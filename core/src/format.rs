@@ -12,8 +12,8 @@
 //! ```
 //!
 //! `prior` stands where the model has one. Version 2 has it, the ops `ada_in`, `lstm`, `p_relu`, `parameter`, `max`,
-//! `layer_norm`, `softmax` and `rnn`, what a `gru` of version 1 cannot say, and the functions from `silu` on; a file with none of these is of version 1, so that older
-//! Runnels read it.
+//! `layer_norm`, `softmax` and `rnn`, a `gru`'s `reset` and `initial_hidden`, and the functions from `silu` on; a file with
+//! none of these is of version 1, so that older Runnels read it.
 //!
 //! `info` also holds `levels` and, in a file that was refitted to a shorter latency, `refit`: what was given up, and how
 //! far that is from the trained model. Older Runnels read such a file, and play it, without knowing that.

@@ -15,8 +15,8 @@ pub(super) fn run(build: &mut Build, call: &Call<'_>) -> Outcome<Vec<Value>> {
             "runs {direction} in time: it begins at the signal's end, which a stream never reaches; train with a forward layer"
         ));
     }
-    if call.float("clip", 0.0) != 0.0 {
-        return Err(format!("clips what its gates read to ±{}; train without", call.float("clip", 0.0)));
+    if call.attribute("clip").is_some() {
+        return Err(format!("clips what its functions read to ±{} (clip); train without", call.float("clip", 0.0)));
     }
     let activation = activation(call)?;
     let x = by_time(call)?;
