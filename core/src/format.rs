@@ -12,8 +12,8 @@
 //! ```
 //!
 //! `prior` stands where the model has one. Version 2 has it, the ops `ada_in`, `lstm`, `p_relu`, `parameter`, `max`,
-//! `layer_norm` and `softmax`, and the functions from `silu` on; a file with none of these is of version 1, so that older
-//! Runnels read it.
+//! `layer_norm`, `softmax` and `rnn`, a `gru`'s `reset` and `initial_hidden`, and the functions from `silu` on; a file with
+//! none of these is of version 1, so that older Runnels read it.
 //!
 //! `info` also holds `levels` and, in a file that was refitted to a shorter latency, `refit`: what was given up, and how
 //! far that is from the trained model. Older Runnels read such a file, and play it, without knowing that.
@@ -34,7 +34,7 @@ use std::sync::Arc;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::graph::{NodeId, Pointwise};
+use crate::graph::{Gru, NodeId, Pointwise, Reset};
 use crate::model::Info;
 use crate::stream::{LatentStreams, PriorStream, StreamError, StreamGraph, StreamModel, StreamOp};
 use crate::tensor::{Tensor, Weight};
@@ -292,7 +292,7 @@ fn version_of(op: &StreamOp) -> u32 {
         | StreamOp::Repeat { .. }
         | StreamOp::Gaussian { .. }
         | StreamOp::NoiseSynth(_)
-        | StreamOp::Gru(_)
+        | StreamOp::Gru(Gru { reset: Reset::Product, initial_hidden: None, .. })
         | StreamOp::PowerSpectrum { .. }
         | StreamOp::UnitNorm
         | StreamOp::ToAngles
@@ -328,7 +328,9 @@ fn version_of(op: &StreamOp) -> u32 {
             | Pointwise::Power { .. } => 2,
         },
         StreamOp::AdaIn { .. }
+        | StreamOp::Gru(_)
         | StreamOp::Lstm(_)
+        | StreamOp::Rnn(_)
         | StreamOp::PRelu { .. }
         | StreamOp::Parameter(_)
         | StreamOp::Max

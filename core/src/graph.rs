@@ -6,8 +6,8 @@ mod shape;
 pub mod text;
 
 pub use op::{
-    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Parameter, Pointwise,
-    Statistics,
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Parameter, Pointwise, Reset,
+    Rnn, RnnActivation, Statistics,
 };
 pub(crate) use op::{FAST_TANH_ABOVE, FAST_TANH_BELOW, FAST_TANH_LIMIT};
 pub use op::{erf, gelu};

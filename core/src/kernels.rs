@@ -16,6 +16,7 @@ mod lstm;
 mod math;
 mod noise;
 mod norm;
+mod rnn;
 mod spectrum;
 #[cfg(test)]
 mod tests;
@@ -64,6 +65,8 @@ pub(crate) enum Kernel {
     AdaIn(AdaIn),
     /// A long short-term memory.
     Lstm(lstm::Lstm),
+    /// A plain recurrent layer.
+    Rnn(rnn::Rnn),
     /// What a player holds.
     Parameter(Parameter),
 }
@@ -76,6 +79,7 @@ impl Kernel {
             StreamOp::PowerSpectrum { window, hop, left } => Self::Spectrum(Spectrum::new(window, *hop, *left)),
             StreamOp::Gru(gru) => Self::Gru(gru::Gru::new(gru, isa)),
             StreamOp::Lstm(lstm) => Self::Lstm(lstm::Lstm::new(lstm, isa)),
+            StreamOp::Rnn(rnn) => Self::Rnn(rnn::Rnn::new(rnn, isa)),
             StreamOp::NoiseSynth(synth) => Self::Noise(noise::Noise::new(synth, isa)),
             StreamOp::Add => Self::Add,
             StreamOp::Mul => Self::Mul,
@@ -93,6 +97,7 @@ impl Kernel {
             Self::Gru(gru) => gru.scratch_len(),
             Self::Noise(noise) => noise.scratch_len(),
             Self::Lstm(lstm) => lstm.scratch_len(),
+            Self::Rnn(rnn) => rnn.scratch_len(),
             Self::Frame(op) => frame::scratch_len(op),
             Self::Conv(_)
             | Self::Function(_)
@@ -120,6 +125,7 @@ impl Kernel {
             Self::Conv(conv) => conv.input_mirror(frames),
             Self::Gru(gru) => gru.input_mirror(frames),
             Self::Lstm(lstm) => lstm.input_mirror(frames),
+            Self::Rnn(rnn) => rnn.input_mirror(frames),
             _ => 0,
         }
     }
@@ -130,6 +136,7 @@ impl Kernel {
             Self::Conv(conv) => conv.weight_bytes(),
             Self::Gru(gru) => gru.weight_bytes(),
             Self::Lstm(lstm) => lstm.weight_bytes(),
+            Self::Rnn(rnn) => rnn.weight_bytes(),
             Self::Noise(noise) => noise.weight_bytes(),
             Self::Function(function) => function.weight_bytes(),
             Self::Frame(op) => op.weights().iter().map(|w| w.len() * size_of::<f32>()).sum(),
@@ -228,6 +235,7 @@ impl Kernel {
             Self::Spectrum(spectrum) => spectrum.run(source(0), ring, own, frames, scratch),
             Self::Gru(gru) => resets = gru.run(source(0), ring, own, frames, scratch) as u64,
             Self::Lstm(lstm) => resets = lstm.run(source(0), ring, own, frames, scratch) as u64,
+            Self::Rnn(rnn) => resets = rnn.run(source(0), ring, own, frames, scratch) as u64,
             Self::Noise(noise) => noise.run(source(0), ring, own, frames, scratch, (randomness, amounts.noise)),
             Self::Frame(StreamOp::Slice { start, channels }) => {
                 frame::copy_columns(isa, source(0), *start..start + channels, ring, own, 0, frames);

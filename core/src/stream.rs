@@ -230,8 +230,8 @@ impl StreamGraph {
         let mut upstream = vec![false; id + 1];
         for i in 0..=id {
             let node = &self.nodes[i];
-            upstream[i] =
-                matches!(node.op, StreamOp::Gru(_) | StreamOp::Lstm(_)) || node.inputs.iter().any(|&i| upstream[i]);
+            upstream[i] = matches!(node.op, StreamOp::Gru(_) | StreamOp::Lstm(_) | StreamOp::Rnn(_))
+                || node.inputs.iter().any(|&i| upstream[i]);
         }
         upstream[id]
     }

@@ -131,7 +131,7 @@ def by_hand(name, nodes, weights, shape, out, opset=17, folder=OUT, metadata=Non
 rng = np.random.default_rng(7)
 
 
-def w(*shape, gain=0.5):
+def w(*shape, gain=0.5, rng=rng):
     return (rng.standard_normal(shape) * gain / max(1, np.prod(shape[1:])) ** 0.5).astype(np.float32)
 
 
@@ -492,6 +492,31 @@ def streams():
     by_hand("halves", [node("Conv", ["x", "k"], ["y"], pads=[1, 1])], {"k": w(2, 1, 3)}, [1, 1, "t"], "y")
 
 
+# --- what remembers otherwise than PyTorch's GRU and LSTM ---------------------------------------------------------------
+def recurrent():
+    relu = lambda i, h, batch_first: nn.RNN(i, h, nonlinearity="relu", batch_first=batch_first)
+    script("rnn_tanh", Recurrent(nn.RNN), recurrent=True)
+    script("rnn_relu", Recurrent(relu), recurrent=True)
+    own = np.random.default_rng(8)
+    draw = lambda *shape: w(*shape, rng=own)
+
+    def layer(name, op, gates, inputs, state=None, folder=OUT, **settings):
+        """A layer of 3 units on 2 channels, frames first; from `state`, where it is given."""
+        weights = {"w": draw(1, 3 * gates, 2), "r": draw(1, 3 * gates, 3), "b": draw(1, 6 * gates), "a": i64(1), **({} if state is None else {"h": state})}
+        nodes = [node("Transpose", ["x"], ["t"], perm=[2, 0, 1]), node(op, ["t", *inputs], ["g", ""], hidden_size=3, **settings), node("Squeeze", ["g", "a"], ["y"])]
+        by_hand(name, nodes, weights, [1, 2, "t"], "y", folder=folder, channels=2, recurrent=True)
+
+    state = np.array([[[0.9, -0.7, 0.4]]], np.float32)
+    layer("gru_resets_state", "GRU", 3, ["w", "r", "b"])
+    layer("gru_from_state", "GRU", 3, ["w", "r", "b", "", "h"], state, linear_before_reset=1, activations=["Sigmoid", "Tanh"])
+    layer("rnn_from_state", "RNN", 1, ["w", "r", "b", "", "h"], state)
+    other = os.path.join(OUT, "refused")
+    layer("rnn_backwards", "RNN", 1, ["w", "r", "b"], folder=other, direction="reverse")
+    layer("rnn_sigmoid", "RNN", 1, ["w", "r", "b"], folder=other, activations=["Sigmoid"])
+    layer("gru_hard", "GRU", 3, ["w", "r", "b"], folder=other, activations=["HardSigmoid", "Tanh"])
+    layer("gru_clipped", "GRU", 3, ["w", "r", "b"], folder=other, clip=0.5)
+
+
 # --- what a player conditions -----------------------------------------------------------------------------------------
 class Film(nn.Module):
     """Dilated convolutions, each scaled and moved by what two knobs say."""
@@ -617,5 +642,6 @@ if __name__ == "__main__":
     streams()
     conditioned()
     refused()
+    recurrent()
     save_file(recorded, os.path.join(OUT, "recorded.safetensors"), metadata=firsts)
     print(len(firsts), "models")

@@ -156,6 +156,18 @@ class Recurrent(Model):
         return self.out(y).transpose(1, 2) + x
 
 
+class FromState(Recurrent):
+    """Begins with a state of its own, which no training left at zero."""
+
+    def __init__(self, layer):
+        super().__init__(layer)
+        self.state = nn.Parameter(torch.zeros(layer.num_layers, 1, 5))
+
+    def forward(self, x):
+        y, _ = self.layer(x.transpose(1, 2), torch.tanh(3 * self.state))
+        return self.out(y).transpose(1, 2) + x
+
+
 class Attributes(Model):
     """A host's attributes as nn_tilde holds them, in tuples; lists, loops, conditions and strings around them."""
 
@@ -286,6 +298,9 @@ def streams():
     export("neutone", SampleQueueWrapper())
     export("traced", Tcn(), traced=True)
     export("traced_shuffle", Shuffle(), traced=True)
+    export("rnn", Recurrent(nn.RNN(1, 5, batch_first=True)), recurrent=True)
+    export("rnn_relu_from_state", FromState(nn.RNN(1, 5, 2, nonlinearity="relu", batch_first=True)), recurrent=True)
+    export("gru_from_state", FromState(nn.GRU(1, 5, 2, batch_first=True)), recurrent=True)
 
 
 # --- what cannot stream -----------------------------------------------------------------------------------------------

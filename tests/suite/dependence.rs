@@ -135,7 +135,7 @@ fn depend(op: &Op, n: i64, row: &mut [i64], inputs: &[&Depends]) {
             row.fill(last);
         }
         Op::Gaussian { .. } => {}
-        Op::Gru(_) | Op::Lstm(_) => {
+        Op::Gru(_) | Op::Lstm(_) | Op::Rnn(_) => {
             // It remembers every frame from 0 on; the newest reaches furthest.
             row.fill(if n < 0 { NEVER } else { all(n) });
         }

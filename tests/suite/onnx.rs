@@ -12,7 +12,7 @@ use crate::dependence::last_input;
 use crate::streams::stream;
 
 /// Models that cannot stream, and words of the reason that each is refused for.
-const REFUSED: [(&str, &[&str]); 26] = [
+const REFUSED: [(&str, &[&str]); 30] = [
     ("align_corners", &["Resize", "align_corners"]),
     ("attention", &["attention"]),
     ("bidirectional", &["GRU", "bidirectional"]),
@@ -21,6 +21,8 @@ const REFUSED: [(&str, &[&str]); 26] = [
     ("flip", &["backwards in time"]),
     ("global_pool", &["ReduceMean", "whole signal"]),
     ("group_norm", &["whole signal", "batch norm"]),
+    ("gru_clipped", &["GRU", "clips", "±0.5"]),
+    ("gru_hard", &["GRU", "HardSigmoid, Tanh", "Sigmoid, Tanh are known"]),
     ("instance_norm", &["InstanceNormalization", "layer norm"]),
     ("last_frames", &["end of the signal"]),
     ("lengths", &["Add", "T-4", "crop or pad"]),
@@ -30,6 +32,8 @@ const REFUSED: [(&str, &[&str]); 26] = [
     ("old", &["version 9", "opset_version"]),
     ("positions", &["Range", "scale_factor"]),
     ("positional", &["Add", "changes over time"]),
+    ("rnn_backwards", &["RNN", "reverse in time", "forward layer"]),
+    ("rnn_sigmoid", &["RNN", "Sigmoid", "Tanh or Relu are known"]),
     ("round", &["Round"]),
     ("softmax_over_time", &["Softmax", "attention"]),
     ("two_axes", &["[a, b, c]", "--time-axis"]),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use runnel::graph::{Conv1d, LayerNorm, Lstm, Op, Parameter, Pointwise};
+use runnel::graph::{Conv1d, Gru, LayerNorm, Lstm, Op, Parameter, Pointwise, Reset, Rnn, RnnActivation};
 use runnel::model::Provenance;
 use runnel::rewrite::rewrite;
 use runnel::{Graph, Info, Latent, Model, StreamModel, Tensor, format};
@@ -81,16 +81,30 @@ fn only_what_version_1_lacks_needs_version_2() {
         assert_eq!(format::from_bytes(&file).unwrap(), model, "{name}");
         version(&file)
     };
-    for known in [Op::Pointwise(Pointwise::Tanh), Op::Repeat { factor: 2 }, Op::Gaussian { channels: 1, key: 0 }] {
+    let weight = |shape: &[usize]| Arc::new(Tensor::new(shape, vec![0.5; shape.iter().product()]));
+    let gru = |reset, initial_hidden| Gru { reset, initial_hidden, ..gru() };
+    let known = [
+        Op::Pointwise(Pointwise::Tanh),
+        Op::Repeat { factor: 2 },
+        Op::Gaussian { channels: 1, key: 0 },
+        Op::Gru(gru(Reset::Product, None)),
+    ];
+    for known in known {
         assert_eq!(of(known.clone()), Some(1), "{known:?}");
     }
-    let weight = |shape: &[usize]| Arc::new(Tensor::new(shape, vec![0.5; shape.iter().product()]));
     let lstm = Lstm {
         weight_ih: weight(&[4, 1]),
         weight_hh: weight(&[4, 1]),
         bias: weight(&[4]),
         initial_hidden: weight(&[1]),
         initial_cell: weight(&[1]),
+    };
+    let rnn = Rnn {
+        weight_ih: weight(&[1, 1]),
+        weight_hh: weight(&[1, 1]),
+        bias: weight(&[1]),
+        initial_hidden: weight(&[1]),
+        activation: RnnActivation::Relu,
     };
     let parameter = Parameter {
         name: "drive".into(),
@@ -103,6 +117,9 @@ fn only_what_version_1_lacks_needs_version_2() {
     let ops = [
         Op::AdaIn { source: None, target: None },
         Op::Lstm(lstm),
+        Op::Gru(gru(Reset::State, None)),
+        Op::Gru(gru(Reset::Product, Some(weight(&[1])))),
+        Op::Rnn(rnn),
         Op::PRelu { slope: weight(&[1]) },
         Op::Parameter(parameter),
         Op::Max,
@@ -132,6 +149,20 @@ fn only_what_version_1_lacks_needs_version_2() {
     for new in ops.into_iter().chain(functions.map(Op::Pointwise)) {
         assert_eq!(of(new.clone()), Some(2), "{new:?}");
     }
+}
+
+/// A file of version 1 says no more of a GRU than its four tensors.
+#[test]
+fn a_usual_gru_is_written_as_it_always_was() {
+    let mut graph = Graph::new(1);
+    graph.push("gru", Op::Gru(gru()), &[0]).unwrap();
+    let model = rewrite(&Model { forward: graph, latent: None, prior: None, info: info(0) }).unwrap();
+    let file = format::to_bytes(&model).unwrap();
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&file).unwrap();
+    let header: Value = serde_json::from_str(&metadata.metadata().as_ref().unwrap()["runnel"]).unwrap();
+    let written = &header["methods"]["forward"]["nodes"][1]["op"]["gru"];
+    let keys: Vec<_> = written.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["bias_hh", "bias_ih", "weight_hh", "weight_ih"]);
 }
 
 #[test]
@@ -229,6 +260,19 @@ fn streamed() -> StreamModel {
     let (encode, decode) = (half("encoder", 0.1), half("decoder", 0.2));
     let forward = encode.then("latents", &decode).unwrap();
     rewrite(&Model { forward, latent: Some(Latent { encode, decode }), prior: None, info: info(1) }).unwrap()
+}
+
+/// One unit, in PyTorch's form.
+fn gru() -> Gru {
+    let weight = |shape: &[usize], value: f32| Arc::new(Tensor::new(shape, vec![value; shape.iter().product()]));
+    Gru {
+        weight_ih: weight(&[3, 1], 0.5),
+        weight_hh: weight(&[3, 1], 0.25),
+        bias_ih: weight(&[3], 0.5),
+        bias_hh: weight(&[3], 0.25),
+        reset: Reset::Product,
+        initial_hidden: None,
+    }
 }
 
 fn info(latents: usize) -> Info {

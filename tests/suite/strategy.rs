@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use runnel::graph::{
     BatchNorm, Conv1d, ConvTranspose1d, Excitation, Graph, Gru, LayerNorm, Lstm, NodeId, NoiseSynth, Op, Parameter,
-    Pointwise, Statistics,
+    Pointwise, Reset, Rnn, RnnActivation, Statistics,
 };
 use runnel::{Tensor, Weight};
 
@@ -54,12 +54,14 @@ pub(crate) enum Layer {
     Concat(Conv, Conv),
     /// `f(x)` times one channel.
     Loudness(Conv, Conv),
-    Gru(usize),
+    /// Whether it resets its state, and whether it starts from another than zero.
+    Gru(usize, [bool; 2]),
     Gaussian,
     Noise(usize),
     /// Whether source and target are learned.
     AdaIn([bool; 2]),
     Lstm(usize),
+    Rnn(usize, RnnActivation),
     /// `act(f(x) + column · x₀)`.
     Column(Conv, usize),
     /// The greatest of `f(x)`, `g(x)` and one channel.
@@ -117,11 +119,13 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Gated(a, b)),
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Concat(a, b)),
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Loudness(a, b)),
-        1 => (1..4usize).prop_map(Layer::Gru),
+        1 => (1..4usize, any::<[bool; 2]>()).prop_map(|(hidden, kind)| Layer::Gru(hidden, kind)),
         1 => Just(Layer::Gaussian),
         1 => (1..5usize).prop_map(Layer::Noise),
         1 => any::<[bool; 2]>().prop_map(Layer::AdaIn),
         1 => prop_oneof![1..4usize, 15..18usize].prop_map(Layer::Lstm),
+        1 => (prop_oneof![1..4usize, 15..18usize], prop_oneof![Just(RnnActivation::Tanh), Just(RnnActivation::Relu)])
+            .prop_map(|(hidden, activation)| Layer::Rnn(hidden, activation)),
         2 => (conv(), 0..22usize).prop_map(|(c, a)| Layer::Column(c, a)),
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Max(a, b)),
         1 => any::<(bool, bool)>().prop_map(|(blocks, centred)| Layer::NormOfFrame(blocks, centred)),
@@ -340,13 +344,15 @@ impl Builder {
                 let (f, g) = (self.branch(x, f), self.branch(x, &Conv { out: 1, grouped: false, ..g.clone() }));
                 self.push(Op::Mul, &[f, g]);
             }
-            Layer::Gru(hidden) => {
+            Layer::Gru(hidden, [resets_state, starts_elsewhere]) => {
                 let n = self.channels();
                 let gru = Gru {
                     weight_ih: self.weight(vec![3 * hidden, n], 1.0),
                     weight_hh: self.weight(vec![3 * hidden, *hidden], 1.0),
                     bias_ih: self.vector(3 * hidden, -0.5, 0.5),
                     bias_hh: self.vector(3 * hidden, -0.5, 0.5),
+                    reset: if *resets_state { Reset::State } else { Reset::Product },
+                    initial_hidden: starts_elsewhere.then(|| self.vector(*hidden, -0.9, 0.9)),
                 };
                 self.push(Op::Gru(gru), &[x]);
             }
@@ -360,6 +366,18 @@ impl Builder {
                     initial_cell: self.vector(*hidden, -1.5, 1.5),
                 };
                 self.push(Op::Lstm(lstm), &[x]);
+            }
+            Layer::Rnn(hidden, activation) => {
+                let n = self.channels();
+                let rnn = Rnn {
+                    weight_ih: self.weight(vec![*hidden, n], 1.0),
+                    // A rectified state grows without end where its matrix lets it.
+                    weight_hh: self.weight(vec![*hidden, *hidden], 0.5),
+                    bias: self.vector(*hidden, -0.5, 0.5),
+                    initial_hidden: self.vector(*hidden, -0.9, 0.9),
+                    activation: *activation,
+                };
+                self.push(Op::Rnn(rnn), &[x]);
             }
             Layer::Column(conv, kind) => {
                 let term = self.branch(x, conv);

@@ -5,9 +5,9 @@ use std::f64::consts::{PI, TAU};
 use burn::tensor::module::conv1d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
-use runnel::graph::{Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Statistics};
+use runnel::graph::{Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Reset, Rnn, RnnActivation, Statistics};
 use runnel::random::Randomness;
-use runnel::{Learning, Tensor as Table};
+use runnel::{Learning, Tensor as Table, Weight};
 
 use crate::Span;
 use crate::layer::load;
@@ -109,7 +109,7 @@ pub(crate) fn layer_norm(norm: &LayerNorm, x: &[f32], y: &mut [f32]) {
         let average = |f: &dyn Fn(f64) -> f64| block.iter().map(|&v| f(v.into())).sum::<f64>() / width as f64;
         let mean = if norm.centred { average(&|v| v) } else { 0.0 };
         let deviation = (average(&|v| (v - mean) * (v - mean)) + f64::from(norm.epsilon)).sqrt();
-        let part = |w: &Option<runnel::Weight>, absent: f64| w.as_ref().map_or(absent, |w| w.data()[i].into());
+        let part = |w: &Option<Weight>, absent: f64| w.as_ref().map_or(absent, |w| w.data()[i].into());
         *y = ((f64::from(x[i]) - mean) / deviation * part(&norm.weight, 1.0) + part(&norm.bias, 0.0)) as f32;
     }
 }
@@ -168,29 +168,64 @@ pub(crate) fn noise(
     load(&y, [1, channels, span.frames], device)
 }
 
-/// PyTorch's gated recurrent unit, from zero state at frame 0 on.
+/// A gated recurrent unit, from its initial state at frame 0 on.
 pub(crate) fn gru(gru: &Gru, x: Tensor<3>, span: Span, device: &Device) -> Tensor<3> {
     let [rows, width] = gru.weight_ih.shape().try_into().expect("the graph checked");
     let hidden = rows / 3;
     let kernel: Tensor<3> = load(gru.weight_ih.data(), [rows, width, 1], device);
     let arriving = values(conv1d(x, kernel, None, ConvOptions::new([1], [0], [1], 1)));
 
-    let mut state = vec![0.0f64; hidden];
+    let mut state = gru.initial_hidden.as_ref().map_or_else(|| vec![0.0; hidden], wide);
     let mut y = vec![0.0; hidden * span.frames];
-    let start = span.first.min(0).unsigned_abs() as usize;
-    for t in start.min(span.frames)..span.frames {
-        let from_input = |row: usize| f64::from(arriving[row * span.frames + t]) + f64::from(gru.bias_ih.data()[row]);
-        let from_state = |row: usize| {
-            let weights = gru.weight_hh.row(row).iter();
-            weights.zip(&state).map(|(&w, s)| f64::from(w) * s).sum::<f64>() + f64::from(gru.bias_hh.data()[row])
-        };
-        let next = (0..hidden).map(|i| {
-            let reset = logistic(from_input(i) + from_state(i));
-            let update = logistic(from_input(hidden + i) + from_state(hidden + i));
-            let new = (from_input(2 * hidden + i) + reset * from_state(2 * hidden + i)).tanh();
-            (1.0 - update) * new + update * state[i]
-        });
-        state = next.collect();
+    for t in 0..span.frames {
+        if span.first + t as i64 >= 0 {
+            let from_input =
+                |row: usize| f64::from(arriving[row * span.frames + t]) + f64::from(gru.bias_ih.data()[row]);
+            let from_state = |row: usize, state: &[f64]| {
+                let weights = gru.weight_hh.row(row).iter();
+                weights.zip(state).map(|(&w, s)| f64::from(w) * s).sum::<f64>() + f64::from(gru.bias_hh.data()[row])
+            };
+            let gate = |row: usize| logistic(from_input(row) + from_state(row, &state));
+            let resets: Vec<f64> = (0..hidden).map(gate).collect();
+            let rest: Vec<f64> = resets.iter().zip(&state).map(|(r, h)| r * h).collect();
+            let next = (0..hidden).map(|i| {
+                let row = 2 * hidden + i;
+                let remembered = match gru.reset {
+                    Reset::Product => resets[i] * from_state(row, &state),
+                    Reset::State => from_state(row, &rest),
+                };
+                let (update, new) = (gate(hidden + i), (from_input(row) + remembered).tanh());
+                (1.0 - update) * new + update * state[i]
+            });
+            state = next.collect();
+        }
+        for i in 0..hidden {
+            y[i * span.frames + t] = state[i] as f32;
+        }
+    }
+    load(&y, [1, hidden, span.frames], device)
+}
+
+/// A plain recurrent layer, from its initial state at frame 0 on.
+pub(crate) fn rnn(rnn: &Rnn, x: Tensor<3>, span: Span, device: &Device) -> Tensor<3> {
+    let [hidden, width] = rnn.weight_ih.shape().try_into().expect("the graph checked");
+    let kernel: Tensor<3> = load(rnn.weight_ih.data(), [hidden, width, 1], device);
+    let arriving = values(conv1d(x, kernel, None, ConvOptions::new([1], [0], [1], 1)));
+
+    let mut state = wide(&rnn.initial_hidden);
+    let mut y = vec![0.0; hidden * span.frames];
+    for t in 0..span.frames {
+        if span.first + t as i64 >= 0 {
+            let next = (0..hidden).map(|i| {
+                let from_state: f64 = rnn.weight_hh.row(i).iter().zip(&state).map(|(&w, s)| f64::from(w) * s).sum();
+                let sum = f64::from(arriving[i * span.frames + t]) + f64::from(rnn.bias.data()[i]) + from_state;
+                match rnn.activation {
+                    RnnActivation::Tanh => sum.tanh(),
+                    RnnActivation::Relu => sum.max(0.0),
+                }
+            });
+            state = next.collect();
+        }
         for i in 0..hidden {
             y[i * span.frames + t] = state[i] as f32;
         }
@@ -269,7 +304,6 @@ pub(crate) fn lstm(lstm: &Lstm, x: Tensor<3>, span: Span, device: &Device) -> Te
     let kernel: Tensor<3> = load(lstm.weight_ih.data(), [rows, width, 1], device);
     let arriving = values(conv1d(x, kernel, None, ConvOptions::new([1], [0], [1], 1)));
 
-    let wide = |w: &Table| w.data().iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
     let (mut h, mut c) = (wide(&lstm.initial_hidden), wide(&lstm.initial_cell));
     let mut y = vec![0.0; hidden * span.frames];
     for t in 0..span.frames {
@@ -292,6 +326,10 @@ pub(crate) fn lstm(lstm: &Lstm, x: Tensor<3>, span: Span, device: &Device) -> Te
         }
     }
     load(&y, [1, hidden, span.frames], device)
+}
+
+fn wide(weight: &Weight) -> Vec<f64> {
+    weight.data().iter().map(|&v| f64::from(v)).collect()
 }
 
 fn logistic(x: f64) -> f64 {

@@ -190,6 +190,7 @@ fn run_plain(op: &Op, x: Tensor<3>, span: Span, randomness: Randomness, device: 
         Op::Gaussian { channels, key } => by_frame::gaussian(*channels, *key, span, randomness, device),
         Op::NoiseSynth(synth) => by_frame::noise(synth, x, span, randomness, device),
         Op::Gru(gru) => by_frame::gru(gru, x, span, device),
+        Op::Rnn(rnn) => by_frame::rnn(rnn, x, span, device),
         Op::Lstm(lstm) => by_frame::lstm(lstm, x, span, device),
         Op::ToAngles => by_frame::each(x, channels - 1, device, by_frame::to_angles),
         Op::FromAngles => by_frame::each(x, channels + 1, device, by_frame::from_angles),

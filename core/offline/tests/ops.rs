@@ -3,7 +3,8 @@
 use std::f64::consts::{PI, TAU};
 
 use runnel::graph::{
-    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Pointwise, Statistics,
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Pointwise, Reset, Rnn,
+    RnnActivation, Statistics,
 };
 use runnel::random::Randomness;
 use runnel::{Graph, Learning, Tensor, Weight};
@@ -51,6 +52,10 @@ fn at(x: &Signal, channel: usize, frame: i64) -> f64 {
 }
 
 /// Runs a graph of one op and compares channel `c`, frame `n` of its output with `expected(c, n)`.
+fn held(weight: &Weight) -> Vec<f64> {
+    weight.data().iter().map(|&v| f64::from(v)).collect()
+}
+
 fn check(op: Op, x: &Signal, randomness: Randomness, expected: impl Fn(usize, i64) -> f64) -> Vec<Signal> {
     let mut graph = Graph::new(x.channels);
     graph.push("op", op, &[0]).unwrap();
@@ -410,35 +415,76 @@ fn random_parts_count_absolute_frames_and_are_silent_before_the_signal() {
 }
 
 #[test]
-fn gru_starts_at_frame_zero() {
-    let mut draws = Draws(8);
+fn gru_starts_from_its_state_at_frame_zero() {
     let (width, hidden) = (3, 4);
-    let gru = Gru {
-        weight_ih: draws.weight([3 * hidden, width]),
-        weight_hh: draws.weight([3 * hidden, hidden]),
-        bias_ih: draws.weight([3 * hidden]),
-        bias_hh: draws.weight([3 * hidden]),
-    };
-    let x = draws.signal(width, -3, 12);
-    // h′ = (1 − z) · n + z · h, with the gates stacked as r, z, n.
-    let mut states = vec![vec![0.0; hidden]];
-    for n in 0..9 {
-        let h = &states[n as usize];
-        let gate = |g: usize, i: usize, reset: f64| {
-            let row = g * hidden + i;
-            let a: f64 = (0..width).map(|k| f64::from(gru.weight_ih.row(row)[k]) * at(&x, k, n)).sum();
-            let b: f64 = (0..hidden).map(|k| f64::from(gru.weight_hh.row(row)[k]) * h[k]).sum();
-            a + f64::from(gru.bias_ih.data()[row]) + reset * (b + f64::from(gru.bias_hh.data()[row]))
+    for (reset, starts_elsewhere) in [(Reset::Product, false), (Reset::State, false), (Reset::Product, true)] {
+        let mut draws = Draws(8);
+        let gru = Gru {
+            weight_ih: draws.weight([3 * hidden, width]),
+            weight_hh: draws.weight([3 * hidden, hidden]),
+            bias_ih: draws.weight([3 * hidden]),
+            bias_hh: draws.weight([3 * hidden]),
+            reset,
+            initial_hidden: starts_elsewhere.then(|| draws.weight([hidden])),
         };
-        let sigmoid = |v: f64| 1.0 / (1.0 + (-v).exp());
-        let next = (0..hidden).map(|i| {
-            let (r, z) = (sigmoid(gate(0, i, 1.0)), sigmoid(gate(1, i, 1.0)));
-            (1.0 - z) * gate(2, i, r).tanh() + z * h[i]
-        });
-        let next = next.collect();
-        states.push(next);
+        let x = draws.signal(width, -3, 12);
+        // h′ = (1 − z) · n + z · h, with the gates stacked as r, z, n.
+        let mut states = vec![gru.initial_hidden.as_ref().map_or(vec![0.0; hidden], held)];
+        for n in 0..9 {
+            let h = &states[n as usize];
+            let given = |row: usize| -> f64 {
+                let a: f64 = (0..width).map(|k| f64::from(gru.weight_ih.row(row)[k]) * at(&x, k, n)).sum();
+                a + f64::from(gru.bias_ih.data()[row])
+            };
+            let remembered = |row: usize, h: &[f64]| -> f64 {
+                let b: f64 = (0..hidden).map(|k| f64::from(gru.weight_hh.row(row)[k]) * h[k]).sum();
+                b + f64::from(gru.bias_hh.data()[row])
+            };
+            let sigmoid = |v: f64| 1.0 / (1.0 + (-v).exp());
+            let gate = |g: usize, i: usize| sigmoid(given(g * hidden + i) + remembered(g * hidden + i, h));
+            let rest: Vec<f64> = (0..hidden).map(|i| gate(0, i) * h[i]).collect();
+            let next = (0..hidden).map(|i| {
+                let row = 2 * hidden + i;
+                let new = match reset {
+                    Reset::Product => given(row) + gate(0, i) * remembered(row, h),
+                    Reset::State => given(row) + remembered(row, &rest),
+                };
+                (1.0 - gate(1, i)) * new.tanh() + gate(1, i) * h[i]
+            });
+            let next = next.collect();
+            states.push(next);
+        }
+        check(Op::Gru(gru), &x, SILENT, |c, n| states[(n + 1).max(0) as usize][c]);
     }
-    check(Op::Gru(gru), &x, SILENT, |c, n| if n < 0 { 0.0 } else { states[n as usize + 1][c] });
+}
+
+#[test]
+fn rnn_starts_from_its_state_at_frame_zero() {
+    let (width, hidden) = (3, 4);
+    for activation in [RnnActivation::Tanh, RnnActivation::Relu] {
+        let mut draws = Draws(12);
+        let rnn = Rnn {
+            weight_ih: draws.weight([hidden, width]),
+            weight_hh: draws.weight([hidden, hidden]),
+            bias: draws.weight([hidden]),
+            initial_hidden: draws.weight([hidden]),
+            activation,
+        };
+        let x = draws.signal(width, -3, 12);
+        let mut states = vec![held(&rnn.initial_hidden)];
+        for n in 0..9 {
+            let h = &states[n as usize];
+            let next = (0..hidden).map(|i| {
+                let a: f64 = (0..width).map(|k| f64::from(rnn.weight_ih.row(i)[k]) * at(&x, k, n)).sum();
+                let b: f64 = (0..hidden).map(|k| f64::from(rnn.weight_hh.row(i)[k]) * h[k]).sum();
+                let sum = a + b + f64::from(rnn.bias.data()[i]);
+                if activation == RnnActivation::Relu { sum.max(0.0) } else { sum.tanh() }
+            });
+            let next = next.collect();
+            states.push(next);
+        }
+        check(Op::Rnn(rnn), &x, SILENT, |c, n| states[(n + 1).max(0) as usize][c]);
+    }
 }
 
 #[test]
@@ -453,7 +499,6 @@ fn lstm_starts_from_its_state_at_frame_zero() {
         initial_cell: draws.weight([hidden]),
     };
     let x = draws.signal(width, -3, 12);
-    let held = |w: &Weight| w.data().iter().map(|&v| f64::from(v)).collect::<Vec<f64>>();
     let (mut hiddens, mut cells) = (vec![held(&lstm.initial_hidden)], vec![held(&lstm.initial_cell)]);
     for n in 0..9 {
         let (h, c) = (&hiddens[n as usize], &cells[n as usize]);

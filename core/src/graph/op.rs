@@ -71,8 +71,8 @@ pub enum Op {
     },
     /// RAVE's filtered noise: see [`NoiseSynth`].
     NoiseSynth(NoiseSynth),
-    /// A gated recurrent unit, one layer, PyTorch's gate order (reset, update, new). Starts from zero state at frame 0;
-    /// frames before it are zero.
+    /// A gated recurrent unit, one layer, PyTorch's gate order (reset, update, new). Starts from the state it holds at
+    /// frame 0; frames before it are that state.
     Gru(Gru),
     /// `|DFT(window · x[n·hop − left .. n·hop − left + size])|²`, one channel in, `size/2 + 1` out.
     PowerSpectrum {
@@ -120,6 +120,9 @@ pub enum Op {
         /// Blocks of channels that one sum runs over.
         groups: usize,
     },
+    /// A plain recurrent layer (Elman): `h[n] = f(weight_ih · x[n] + weight_hh · h[n − 1] + bias)`. Starts from the state it
+    /// holds at frame 0; frames before it are that state.
+    Rnn(Rnn),
 }
 
 /// Parameters of [`Op::Conv1d`].
@@ -299,6 +302,49 @@ pub struct Gru<W = Weight> {
     pub bias_ih: W,
     /// `[3 · hidden]`.
     pub bias_hh: W,
+    /// What the reset gate resets.
+    #[serde(default, skip_serializing_if = "Reset::is_usual")]
+    pub reset: Reset,
+    /// `[hidden]`: the state before frame 0; zero when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initial_hidden: Option<W>,
+}
+
+/// What the reset gate of a [`Gru`] resets, of what the state gives to the new gate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reset {
+    /// What the matrix makes of the state: `reset · (weight_hh · h + bias_hh)`. PyTorch's form.
+    #[default]
+    Product,
+    /// The state that the matrix reads: `weight_hh · (reset · h) + bias_hh` (Cho et al., *Learning Phrase Representations
+    /// using RNN Encoder–Decoder*, 2014). ONNX's `linear_before_reset = 0`, Keras' `reset_after=False`.
+    State,
+}
+
+/// Parameters of [`Op::Rnn`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rnn<W = Weight> {
+    /// `[hidden, in]`.
+    pub weight_ih: W,
+    /// `[hidden, hidden]`.
+    pub weight_hh: W,
+    /// `[hidden]`; the sum of PyTorch's two.
+    pub bias: W,
+    /// `[hidden]`: the state before frame 0.
+    pub initial_hidden: W,
+    /// What bends the sum.
+    pub activation: RnnActivation,
+}
+
+/// The function of an [`Op::Rnn`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RnnActivation {
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `max(x, 0)`.
+    Relu,
 }
 
 /// Parameters of [`Op::Lstm`].
@@ -358,6 +404,23 @@ impl Statistics {
     }
 }
 
+impl Reset {
+    /// Whether a file need not tell it.
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl RnnActivation {
+    /// The function of one value that it is.
+    pub fn function(self) -> Pointwise {
+        match self {
+            Self::Tanh => Pointwise::Tanh,
+            Self::Relu => Pointwise::LeakyRelu { slope: 0.0 },
+        }
+    }
+}
+
 impl Op {
     /// The op's name in dumps and messages.
     pub fn name(&self) -> &'static str {
@@ -392,6 +455,7 @@ impl Op {
             Self::Max => "max",
             Self::LayerNorm(_) => "layer_norm",
             Self::Softmax { .. } => "softmax",
+            Self::Rnn(_) => "rnn",
         }
     }
 }

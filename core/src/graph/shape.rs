@@ -144,6 +144,9 @@ fn infer_unbounded(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), S
             equal("rows of weight_ih", gates, 3 * hidden)?;
             vector(&g.bias_ih, "bias_ih", gates)?;
             vector(&g.bias_hh, "bias_hh", gates)?;
+            if let Some(initial) = &g.initial_hidden {
+                vector(initial, "initial_hidden", hidden)?;
+            }
             Ok((hidden, rate))
         }
         Op::PowerSpectrum { window, hop, left } => {
@@ -183,6 +186,17 @@ fn infer_unbounded(op: &Op, inputs: &[(usize, Rate)]) -> Result<(usize, Rate), S
             vector(&l.bias, "bias", gates)?;
             vector(&l.initial_hidden, "initial_hidden", hidden)?;
             vector(&l.initial_cell, "initial_cell", hidden)?;
+            Ok((hidden, rate))
+        }
+        Op::Rnn(r) => {
+            let [rows, width] = dims(&r.weight_ih, "weight_ih")?;
+            let [rows_h, hidden] = dims(&r.weight_hh, "weight_hh")?;
+            equal("input channels", width, channels)?;
+            positive("hidden", hidden)?;
+            equal("rows of weight_hh", rows_h, hidden)?;
+            equal("rows of weight_ih", rows, hidden)?;
+            vector(&r.bias, "bias", hidden)?;
+            vector(&r.initial_hidden, "initial_hidden", hidden)?;
             Ok((hidden, rate))
         }
         Op::PRelu { slope } => {

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::{Excitation, Graph, Op, Pointwise};
+use super::{Excitation, Graph, Op, Pointwise, Reset};
 use crate::tensor::Weight;
 
 impl fmt::Display for Graph {
@@ -77,8 +77,21 @@ pub fn details(op: &Op) -> String {
             Excitation::Random { key } => format!("response {}, key {key}", shape(&s.response)),
             Excitation::Fixed(_) => format!("response {}, fixed excitation", shape(&s.response)),
         },
-        Op::Gru(g) => format!("weight_ih {}, weight_hh {}", shape(&g.weight_ih), shape(&g.weight_hh)),
+        Op::Gru(g) => format!(
+            "weight_ih {}, weight_hh {}{}{}",
+            shape(&g.weight_ih),
+            shape(&g.weight_hh),
+            match g.reset {
+                Reset::Product => "",
+                Reset::State => ", resets its state",
+            },
+            if g.initial_hidden.is_some() { ", initial_hidden" } else { "" }
+        ),
         Op::Lstm(l) => format!("weight_ih {}, weight_hh {}", shape(&l.weight_ih), shape(&l.weight_hh)),
+        Op::Rnn(r) => {
+            let function = r.activation.function().name();
+            format!("weight_ih {}, weight_hh {}, {function}", shape(&r.weight_ih), shape(&r.weight_hh))
+        }
         Op::PowerSpectrum { window, hop, left } => format!("size {}, hop {hop}, left {left}", window.len()),
         Op::Quantize { codebooks } | Op::Dequantize { codebooks } => format!("codebooks {}", shape(codebooks)),
         Op::Parameter(p) => {

@@ -53,6 +53,7 @@ pub(super) fn run(
             | StreamOp::NoiseSynth(_)
             | StreamOp::AdaIn { .. }
             | StreamOp::Lstm(_)
+            | StreamOp::Rnn(_)
             | StreamOp::PRelu { .. }
             | StreamOp::Concat
             | StreamOp::Slice { .. }

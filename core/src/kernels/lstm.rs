@@ -14,8 +14,8 @@ use super::isa::Isa;
 use super::vector::{CacheLine, EIGHT, LANES};
 use crate::graph;
 use crate::plan::Ring;
-use crate::stream::{CachedConv, ConvKind, Part};
-use crate::tensor::{Tensor, Weight};
+use crate::stream::{CachedConv, Part};
+use crate::tensor::Weight;
 
 /// Frames whose input half is computed at once.
 const BATCH: i64 = 32;
@@ -150,13 +150,7 @@ fn from_input(weights: &graph::Lstm, units: usize, isa: Isa) -> PackedConv {
         }
         spread
     };
-    let conv = CachedConv {
-        kind: ConvKind::Strided { stride: 1 },
-        weight: Tensor::new([GATES * units, inputs, 1], spread(weights.weight_ih.data(), inputs)).into(),
-        bias: Some(Tensor::new([GATES * units], spread(weights.bias.data(), 1)).into()),
-        dilation: 1,
-        left: 0,
-        groups: 1,
-    };
+    let (weight, bias) = (spread(weights.weight_ih.data(), inputs), spread(weights.bias.data(), 1));
+    let conv = CachedConv::matrix([GATES * units, inputs], &weight, Some(&bias));
     PackedConv::new(&conv, Part::Whole, Epilogue::default(), false, isa)
 }

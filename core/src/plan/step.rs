@@ -46,9 +46,10 @@ impl Step {
     /// Whether its frames from 0 on are no mere response to silence: they are drawn, remembered, learned from, or
     /// a player's hands reach them.
     pub(crate) fn is_personal(&self) -> bool {
-        use StreamOp::{AdaIn, Gaussian, Gru, LatentEdit, Lstm, NoiseSynth, Parameter};
+        use StreamOp::{AdaIn, Gaussian, Gru, LatentEdit, Lstm, NoiseSynth, Parameter, Rnn};
         let Task::Op(op) = &self.task else { return false };
-        matches!(op, Gaussian { .. } | NoiseSynth(_) | LatentEdit | Gru(_) | Lstm(_) | AdaIn { .. } | Parameter(_))
+        let is_recurrent = matches!(op, Gru(_) | Lstm(_) | Rnn(_));
+        is_recurrent || matches!(op, Gaussian { .. } | NoiseSynth(_) | LatentEdit | AdaIn { .. } | Parameter(_))
     }
 
     /// Whether its frames are taken at their own time, neither earlier nor later, so that no schedule is heard in them.

@@ -103,6 +103,7 @@ fn plain(op: &Op) -> StreamOp {
         Op::Dequantize { codebooks } => StreamOp::Dequantize { codebooks: codebooks.clone() },
         Op::LatentEdit => StreamOp::LatentEdit,
         Op::Lstm(lstm) => StreamOp::Lstm(lstm.clone()),
+        Op::Rnn(rnn) => StreamOp::Rnn(rnn.clone()),
         Op::PRelu { slope } => StreamOp::PRelu { slope: slope.clone() },
         Op::Parameter(parameter) => StreamOp::Parameter(parameter.clone()),
         Op::Max => StreamOp::Max,

@@ -11,7 +11,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{Conv1d, ConvTranspose1d, Op};
-use crate::tensor::Weight;
+use crate::tensor::{Tensor, Weight};
 use crate::timing::Reads;
 
 /// A convolution over cached frames.
@@ -81,6 +81,18 @@ pub(crate) enum Part {
 }
 
 impl CachedConv {
+    /// A matrix `[out, in]`, row-major, times each frame by itself; `bias` of `[out]` is added.
+    pub(crate) fn matrix([out, inputs]: [usize; 2], weight: &[f32], bias: Option<&[f32]>) -> Self {
+        Self {
+            kind: ConvKind::Strided { stride: 1 },
+            weight: Tensor::new([out, inputs, 1], weight.to_vec()).into(),
+            bias: bias.map(|bias| Tensor::new([out], bias.to_vec()).into()),
+            dilation: 1,
+            left: 0,
+            groups: 1,
+        }
+    }
+
     /// The kind's name in tables and messages.
     pub fn name(&self) -> &'static str {
         match self.kind {

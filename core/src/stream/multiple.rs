@@ -56,6 +56,7 @@ fn spread(op: &StreamOp, multiple: usize) -> Option<StreamOp> {
         | StreamOp::NoiseSynth(_)
         | StreamOp::Gru(_)
         | StreamOp::Lstm(_)
+        | StreamOp::Rnn(_)
         | StreamOp::PowerSpectrum { .. }
         | StreamOp::LatentEdit
         | StreamOp::AdaIn { .. }
@@ -67,7 +68,7 @@ fn spread(op: &StreamOp, multiple: usize) -> Option<StreamOp> {
 mod tests {
     use std::sync::Arc;
 
-    use crate::graph::{Conv1d, Graph, Gru, LayerNorm, Op, Pointwise};
+    use crate::graph::{Conv1d, Graph, Gru, LayerNorm, Op, Pointwise, Reset, Rnn, RnnActivation};
     use crate::{Engine, Plan, Randomness, Tensor, rewrite};
 
     fn weight(shape: &[usize]) -> Arc<Tensor> {
@@ -123,8 +124,18 @@ mod tests {
             weight_hh: weight(&[9, 3]),
             bias_ih: weight(&[9]),
             bias_hh: weight(&[9]),
+            reset: Reset::Product,
+            initial_hidden: None,
         };
-        for op in [Op::AlternateSign, Op::Repeat { factor: 2 }, Op::Gru(gru), Op::Gaussian { channels: 1, key: 1 }] {
+        let rnn = Rnn {
+            weight_ih: weight(&[3, 1]),
+            weight_hh: weight(&[3, 3]),
+            bias: weight(&[3]),
+            initial_hidden: weight(&[3]),
+            activation: RnnActivation::Tanh,
+        };
+        let noise = Op::Gaussian { channels: 1, key: 1 };
+        for op in [Op::AlternateSign, Op::Repeat { factor: 2 }, Op::Gru(gru), Op::Rnn(rnn), noise] {
             let mut graph = Graph::new(1);
             graph.push("op", op, &[0]).unwrap();
             assert!(rewrite::rewrite_graph(&graph).unwrap().at_multiple_of_rate(2).is_none());

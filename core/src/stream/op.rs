@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::conv::{CachedConv, ConvKind};
-use crate::graph::{self, BatchNorm, Gru, LayerNorm, Lstm, NoiseSynth, Op, Parameter, Pointwise, Statistics};
+use crate::graph::{self, BatchNorm, Gru, LayerNorm, Lstm, NoiseSynth, Op, Parameter, Pointwise, Rnn, Statistics};
 use crate::tensor::Weight;
 use crate::timing::Reads;
 
@@ -120,6 +120,8 @@ pub enum StreamOp<W = Weight> {
         /// Blocks of channels that one sum runs over.
         groups: usize,
     },
+    /// [`Op::Rnn`].
+    Rnn(Rnn<W>),
 }
 
 impl<W> StreamOp<W> {
@@ -161,6 +163,8 @@ impl<W> StreamOp<W> {
                 weight_hh: f(&g.weight_hh)?,
                 bias_ih: f(&g.bias_ih)?,
                 bias_hh: f(&g.bias_hh)?,
+                reset: g.reset,
+                initial_hidden: g.initial_hidden.as_ref().map(&mut f).transpose()?,
             }),
             Self::PowerSpectrum { window, hop, left } => {
                 StreamOp::PowerSpectrum { window: f(window)?, hop: *hop, left: *left }
@@ -196,6 +200,13 @@ impl<W> StreamOp<W> {
                 groups: n.groups,
             }),
             Self::Softmax { groups } => StreamOp::Softmax { groups: *groups },
+            Self::Rnn(r) => StreamOp::Rnn(Rnn {
+                weight_ih: f(&r.weight_ih)?,
+                weight_hh: f(&r.weight_hh)?,
+                bias: f(&r.bias)?,
+                initial_hidden: f(&r.initial_hidden)?,
+                activation: r.activation,
+            }),
         })
     }
 
@@ -209,8 +220,11 @@ impl<W> StreamOp<W> {
                 graph::Excitation::Random { .. } => vec![&s.response],
                 graph::Excitation::Fixed(noise) => vec![&s.response, noise],
             },
-            Self::Gru(g) => vec![&g.weight_ih, &g.weight_hh, &g.bias_ih, &g.bias_hh],
+            Self::Gru(g) => {
+                [&g.weight_ih, &g.weight_hh, &g.bias_ih, &g.bias_hh].into_iter().chain(&g.initial_hidden).collect()
+            }
             Self::Lstm(l) => vec![&l.weight_ih, &l.weight_hh, &l.bias, &l.initial_hidden, &l.initial_cell],
+            Self::Rnn(r) => vec![&r.weight_ih, &r.weight_hh, &r.bias, &r.initial_hidden],
             Self::PRelu { slope } => vec![slope],
             Self::PowerSpectrum { window, .. } => vec![window],
             Self::Quantize { codebooks } | Self::Dequantize { codebooks } => vec![codebooks],
@@ -282,6 +296,7 @@ impl StreamOp {
             | Self::LatentEdit
             | Self::AdaIn { .. }
             | Self::Lstm(_)
+            | Self::Rnn(_)
             | Self::PRelu { .. } => Reads::same(),
             Self::Parameter(_) => Reads::nothing(),
             Self::Max | Self::LayerNorm(_) | Self::Softmax { .. } => Reads::same(),
@@ -294,6 +309,7 @@ impl StreamOp {
             Self::Conv(c) => c.macs_per_frame(),
             Self::Gru(g) => (g.weight_ih.len() + g.weight_hh.len()) as f64,
             Self::Lstm(l) => (l.weight_ih.len() + l.weight_hh.len()) as f64,
+            Self::Rnn(r) => (r.weight_ih.len() + r.weight_hh.len()) as f64,
             Self::ChannelAffine { scale, .. } => scale.len() as f64,
             Self::Quantize { codebooks } => codebooks.len() as f64,
             Self::LayerNorm(_) => 3.0 * inputs[0] as f64,
@@ -351,6 +367,7 @@ impl StreamOp {
             Self::LatentEdit => Op::LatentEdit,
             Self::AdaIn { source, target } => Op::AdaIn { source: source.clone(), target: target.clone() },
             Self::Lstm(l) => Op::Lstm(l.clone()),
+            Self::Rnn(r) => Op::Rnn(r.clone()),
             Self::PRelu { slope } => Op::PRelu { slope: slope.clone() },
             Self::Parameter(p) => Op::Parameter(p.clone()),
             Self::Max => Op::Max,

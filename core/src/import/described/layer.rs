@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::fields::Fields;
 use super::literal;
 use crate::graph::{
-    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Parameter, Pointwise,
-    Statistics,
+    BatchNorm, Conv1d, ConvTranspose1d, Excitation, Gru, LayerNorm, Lstm, NoiseSynth, Op, Parameter, Pointwise, Reset,
+    Rnn, RnnActivation, Statistics,
 };
 use crate::import::{ImportError, StateDict, weights};
 use crate::tensor::{Tensor, Weight};
@@ -129,8 +129,11 @@ pub(super) fn op(fields: &Fields<'_>, kind: &str, number: u32, weights: &mut Wei
             weight_hh: layer.own("weight_hh", "weight_hh_l0")?,
             bias_ih: layer.own("bias_ih", "bias_ih_l0")?,
             bias_hh: layer.own("bias_hh", "bias_hh_l0")?,
+            reset: layer.reset()?,
+            initial_hidden: layer.own_or("initial_hidden")?,
         }),
         "lstm" => Op::Lstm(layer.lstm()?),
+        "rnn" => Op::Rnn(layer.rnn()?),
         "power_spectrum" => Op::PowerSpectrum {
             window: layer.own("window", "window")?,
             hop: layer.size("hop")?,
@@ -167,7 +170,7 @@ pub(super) fn parameter(fields: &Fields<'_>, name: &str) -> Result<Op, ImportErr
 }
 
 /// The ops that a layer may be, by the names of [`Op::name`], and a few of PyTorch's names for the same.
-pub(super) const KINDS: [&str; 56] = [
+pub(super) const KINDS: [&str; 57] = [
     "conv1d",
     "linear",
     "conv_transpose1d",
@@ -216,6 +219,7 @@ pub(super) const KINDS: [&str; 56] = [
     "noise_synth",
     "gru",
     "lstm",
+    "rnn",
     "power_spectrum",
     "unit_norm",
     "to_angles",
@@ -280,6 +284,28 @@ impl Layer<'_, '_, '_, '_> {
 
     /// PyTorch's LSTM of one layer: its two biases are one here.
     fn lstm(&mut self) -> Result<Lstm, ImportError> {
+        let (weight_ih, weight_hh, bias) = self.recurrence()?;
+        let zeros = literal(vec![0.0; bias.len() / 4]);
+        let initial_hidden = self.own_or("initial_hidden")?.unwrap_or_else(|| zeros.clone());
+        let initial_cell = self.own_or("initial_cell")?.unwrap_or(zeros);
+        Ok(Lstm { weight_ih, weight_hh, bias, initial_hidden, initial_cell })
+    }
+
+    /// PyTorch's RNN of one layer: its two biases are one here.
+    fn rnn(&mut self) -> Result<Rnn, ImportError> {
+        let (weight_ih, weight_hh, bias) = self.recurrence()?;
+        let zeros = literal(vec![0.0; bias.len()]);
+        let initial_hidden = self.own_or("initial_hidden")?.unwrap_or(zeros);
+        let activation = match self.fields.text("activation")?.as_deref() {
+            None | Some("tanh") => RnnActivation::Tanh,
+            Some("relu") => RnnActivation::Relu,
+            Some(_) => return Err(self.fields.wrong("activation", "\"tanh\" or \"relu\" is needed")),
+        };
+        Ok(Rnn { weight_ih, weight_hh, bias, initial_hidden, activation })
+    }
+
+    /// Both matrices of a recurrent layer, and the sum of its biases.
+    fn recurrence(&mut self) -> Result<(Weight, Weight, Weight), ImportError> {
         let weight_ih = self.own("weight_ih", "weight_ih_l0")?;
         let weight_hh = self.own("weight_hh", "weight_hh_l0")?;
         let (bias_ih, bias_hh) = (self.vector("bias_ih", "bias_ih_l0")?, self.vector("bias_hh", "bias_hh_l0")?);
@@ -288,10 +314,16 @@ impl Layer<'_, '_, '_, '_> {
             return Err(self.fields.at_all(format!("bias_hh: {reason}")));
         }
         let bias = literal(bias_ih.data().iter().zip(bias_hh.data()).map(|(a, b)| a + b).collect());
-        let zeros = literal(vec![0.0; bias.len() / 4]);
-        let initial_hidden = self.own_or("initial_hidden")?.unwrap_or_else(|| zeros.clone());
-        let initial_cell = self.own_or("initial_cell")?.unwrap_or(zeros);
-        Ok(Lstm { weight_ih, weight_hh, bias, initial_hidden, initial_cell })
+        Ok((weight_ih, weight_hh, bias))
+    }
+
+    /// What the reset gate of a GRU resets.
+    fn reset(&self) -> Result<Reset, ImportError> {
+        match self.fields.text("reset")?.as_deref() {
+            None | Some("product") => Ok(Reset::Product),
+            Some("state") => Ok(Reset::State),
+            Some(_) => Err(self.fields.wrong("reset", "\"product\" or \"state\" is needed")),
+        }
     }
 
     /// The weight of a convolution, with its weight norm resolved where it is stored as gain and direction.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use safetensors::SafeTensors;
 
 use super::*;
+use crate::graph::{Gru, Reset, RnnActivation};
 use crate::import::tcn::tests::{error, play};
 use crate::import::{self, Array, Options, Values};
 
@@ -240,11 +241,21 @@ inputs = ["shares", "normed"]
 name = "10"
 op = "gru"
 module = "gru"
+reset = "state"
+initial_hidden = [0.5, -0.5]
 [[layer]]
 name = "lstm"
 op = "lstm"
 module = "lstm"
 initial_cell = [0.5, -0.5]
+[[layer]]
+name = "plain"
+op = "rnn"
+weight_ih = "matrix"
+weight_hh = "matrix"
+bias_ih = "vector"
+bias_hh = [0.5, -0.5]
+activation = "relu"
 [[layer]]
 name = "11"
 op = "unit_norm"
@@ -407,6 +418,11 @@ fn what_is_wrong_is_named_with_its_line_and_the_cure() {
             &format!("{layer}op = \"lstm\"\nmodule = \"lstm\"\nbias_hh = \"vector\"\n"),
             "bias_hh: 2 values, bias_ih has 8; as many are needed",
         ),
+        (&format!("{layer}op = \"gru\"\nmodule = \"gru\"\nreset = \"new\"\n"), "\"product\" or \"state\" is needed"),
+        (
+            &format!("{layer}op = \"rnn\"\nmodule = \"gru\"\nactivation = \"sigmoid\"\n"),
+            "line 6, column 14: activation: \"tanh\" or \"relu\" is needed",
+        ),
         (&format!("{layer}op = \"snake\"\nalpha = [nan]\n"), "alpha: a finite number is needed"),
         (
             &format!("{layer}op = \"tanh\"\n[[layer]]\nname = \"a\"\nop = \"tanh\"\n"),
@@ -448,6 +464,29 @@ fn an_adain_may_know_one_side_and_an_lstm_sums_its_biases() {
         Op::Lstm(lstm) => {
             assert!((lstm.bias.data()[3] - 0.26).abs() < 1e-6, "{:?}", lstm.bias);
             assert_eq!([lstm.initial_hidden.data(), lstm.initial_cell.data()], [[0.0; 2]; 2]);
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_gru_is_pytorchs_and_an_rnn_a_tanh_where_nothing_else_is_said() {
+    let gru = "rate = 1\nchannels = 2\n[[layer]]\nname = \"a\"\nop = \"gru\"\nmodule = \"gru\"\n";
+    match &describe("x.toml", gru, &state()).unwrap().graph.output().op {
+        Op::Gru(gru) => assert_eq!((gru.reset, &gru.initial_hidden), (Reset::Product, &None)),
+        other => panic!("{other:?}"),
+    }
+    let other = format!("{gru}reset = \"state\"\ninitial_hidden = [0.5, 0.25]\n");
+    match &describe("x.toml", &other, &state()).unwrap().graph.output().op {
+        Op::Gru(Gru { reset: Reset::State, initial_hidden: Some(state), .. }) => assert_eq!(state.data(), [0.5, 0.25]),
+        other => panic!("{other:?}"),
+    }
+    let rnn = "rate = 1\nchannels = 2\n[[layer]]\nname = \"a\"\nop = \"rnn\"\nweight_ih = \"matrix\"\nweight_hh = \"matrix\"\n\
+               bias_ih = [0.5, 1.0]\nbias_hh = [0.25, 2.0]\n";
+    match &describe("x.toml", rnn, &state()).unwrap().graph.output().op {
+        Op::Rnn(rnn) => {
+            assert_eq!((rnn.bias.data(), rnn.initial_hidden.data()), (&[0.75, 3.0][..], &[0.0; 2][..]));
+            assert_eq!(rnn.activation, RnnActivation::Tanh);
         }
         other => panic!("{other:?}"),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::description::{Layer, Padding, place};
 use super::weights::{Weights, malformed};
-use crate::graph::{BatchNorm, Conv1d, ConvTranspose1d, Gru, Op, Pointwise, Statistics};
+use crate::graph::{BatchNorm, Conv1d, ConvTranspose1d, Gru, Op, Pointwise, Reset, Statistics};
 use crate::import::ImportError;
 use crate::tensor::{Tensor, Weight};
 
@@ -337,6 +337,8 @@ impl Walk<'_> {
                 weight_hh: self.weights.tensor::<2>(&key("weight_hh"))?,
                 bias_ih: self.weights.tensor::<1>(&key("bias_ih"))?,
                 bias_hh: self.weights.tensor::<1>(&key("bias_hh"))?,
+                reset: Reset::Product,
+                initial_hidden: None,
             });
             layers.push(Layer::Op { name: gru_place(path, layers.len()), op });
         }

@@ -201,6 +201,8 @@ fn is_many(name: &str) -> bool {
             | "split"
             | "split_with_sizes"
             | "unbind"
+            | "rnn_tanh"
+            | "rnn_relu"
             | "gru"
             | "lstm"
             | "max"

@@ -1,13 +1,15 @@
-//! The recurrent unit and the noise, against their definitions in f64.
+//! Recurrent layers and the noise, against their definitions in f64.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use crate::graph::{Excitation, Gru, Lstm, NoiseSynth};
-use crate::kernels::{Isa, Source, gru, lstm, noise};
+use crate::graph::{Excitation, Gru, Lstm, NoiseSynth, Reset, Rnn, RnnActivation};
+use crate::kernels::{Call, Isa, Kernel, Source, noise};
 use crate::plan::Ring;
 use crate::random::Randomness;
+use crate::stream::StreamOp;
 use crate::tensor::{Tensor, Weight};
 
 fn tensor(shape: &[usize], seed: usize) -> Weight {
@@ -15,25 +17,41 @@ fn tensor(shape: &[usize], seed: usize) -> Weight {
     Arc::new(Tensor::new(shape, (0..shape.iter().product()).map(value).collect()))
 }
 
+/// The input of every test, as long as anyone asks.
+fn input(n: i64, i: usize) -> f32 {
+    (n as f64 * 0.7 + i as f64).sin() as f32
+}
+
+fn wide(weight: &Weight) -> Vec<f64> {
+    weight.data().iter().map(|v| f64::from(*v)).collect()
+}
+
+fn sigmoid(v: f64) -> f64 {
+    1.0 / (1.0 + (-v).exp())
+}
+
+/// What row `row` of a matrix makes of `v`, in f64.
+fn dot(matrix: &Weight, row: usize, v: impl Fn(usize) -> f64) -> f64 {
+    matrix.row(row).iter().enumerate().map(|(i, w)| f64::from(*w) * v(i)).sum()
+}
+
 /// Rows of the recurrent unit in f64, from frame 0 on.
-fn textbook(gru: &Gru, x: impl Fn(usize, usize) -> f64, frames: usize) -> Vec<Vec<f64>> {
-    let [inputs, hidden] = [gru.weight_ih.shape()[1], gru.weight_hh.shape()[1]];
-    let sigmoid = |v: f64| 1.0 / (1.0 + (-v).exp());
-    let mut state = vec![0.0; hidden];
+fn gru_textbook(gru: &Gru, frames: i64) -> Vec<Vec<f64>> {
+    let hidden = gru.weight_hh.shape()[1];
+    let mut state = gru.initial_hidden.as_ref().map_or(vec![0.0; hidden], wide);
     (0..frames)
         .map(|n| {
-            let dot = |w: &Weight, row: usize, v: &dyn Fn(usize) -> f64, len: usize| {
-                (0..len).map(|i| f64::from(w.row(row)[i]) * v(i)).sum::<f64>()
-            };
-            let gate = |row: usize| {
-                let i = dot(&gru.weight_ih, row, &|i| x(n, i), inputs) + f64::from(gru.bias_ih.data()[row]);
-                let h = dot(&gru.weight_hh, row, &|i| state[i], hidden) + f64::from(gru.bias_hh.data()[row]);
-                (i, h)
-            };
+            let given =
+                |row: usize| dot(&gru.weight_ih, row, |i| f64::from(input(n, i))) + f64::from(gru.bias_ih.data()[row]);
+            let bias = |row: usize| f64::from(gru.bias_hh.data()[row]);
+            let gate = |row: usize| sigmoid(given(row) + dot(&gru.weight_hh, row, |i| state[i]) + bias(row));
             let next = (0..hidden).map(|i| {
-                let ([r, z, new], sum) = ([gate(i), gate(hidden + i), gate(2 * hidden + i)], |(i, h)| i + h);
-                let (r, z) = (sigmoid(sum(r)), sigmoid(sum(z)));
-                (1.0 - z) * (new.0 + r * new.1).tanh() + z * state[i]
+                let (z, row) = (gate(hidden + i), 2 * hidden + i);
+                let remembered = match gru.reset {
+                    Reset::Product => gate(i) * (dot(&gru.weight_hh, row, |j| state[j]) + bias(row)),
+                    Reset::State => dot(&gru.weight_hh, row, |j| gate(j) * state[j]) + bias(row),
+                };
+                (1.0 - z) * (given(row) + remembered).tanh() + z * state[i]
             });
             state = next.collect();
             state.clone()
@@ -42,17 +60,14 @@ fn textbook(gru: &Gru, x: impl Fn(usize, usize) -> f64, frames: usize) -> Vec<Ve
 }
 
 /// Rows of the long short-term memory in f64, from frame 0 on.
-fn lstm_textbook(lstm: &Lstm, x: impl Fn(usize, usize) -> f64, frames: usize) -> Vec<Vec<f64>> {
-    let [inputs, hidden] = [lstm.weight_ih.shape()[1], lstm.weight_hh.shape()[1]];
-    let sigmoid = |v: f64| 1.0 / (1.0 + (-v).exp());
-    let wide = |w: &Weight| w.data().iter().map(|v| f64::from(*v)).collect::<Vec<f64>>();
+fn lstm_textbook(lstm: &Lstm, frames: i64) -> Vec<Vec<f64>> {
+    let hidden = lstm.weight_hh.shape()[1];
     let (mut h, mut c) = (wide(&lstm.initial_hidden), wide(&lstm.initial_cell));
     (0..frames)
         .map(|n| {
             let gate = |row: usize| {
-                let i: f64 = (0..inputs).map(|i| f64::from(lstm.weight_ih.row(row)[i]) * x(n, i)).sum();
-                let s: f64 = (0..hidden).map(|i| f64::from(lstm.weight_hh.row(row)[i]) * h[i]).sum();
-                i + s + f64::from(lstm.bias.data()[row])
+                let given = dot(&lstm.weight_ih, row, |i| f64::from(input(n, i)));
+                given + dot(&lstm.weight_hh, row, |i| h[i]) + f64::from(lstm.bias.data()[row])
             };
             let cell: Vec<f64> = (0..hidden)
                 .map(|i| sigmoid(gate(hidden + i)) * c[i] + sigmoid(gate(i)) * gate(2 * hidden + i).tanh())
@@ -64,47 +79,91 @@ fn lstm_textbook(lstm: &Lstm, x: impl Fn(usize, usize) -> f64, frames: usize) ->
         .collect()
 }
 
+/// Rows of the plain layer in f64, from frame 0 on.
+fn rnn_textbook(rnn: &Rnn, frames: i64) -> Vec<Vec<f64>> {
+    let mut h = wide(&rnn.initial_hidden);
+    (0..frames)
+        .map(|n| {
+            let sum = |row: usize| {
+                let given = dot(&rnn.weight_ih, row, |i| f64::from(input(n, i)));
+                given + dot(&rnn.weight_hh, row, |i| h[i]) + f64::from(rnn.bias.data()[row])
+            };
+            let next = (0..h.len()).map(|i| match rnn.activation {
+                RnnActivation::Tanh => sum(i).tanh(),
+                RnnActivation::Relu => sum(i).max(0.0),
+            });
+            h = next.collect();
+            h.clone()
+        })
+        .collect()
+}
+
+/// The op, run at once and in `cuts`, gives the `expected` frames from 0 on, and `initial` before.
+fn recurs(
+    op: &StreamOp,
+    inputs: usize,
+    initial: &[f32],
+    cuts: &[i64],
+    expected: &[Vec<f64>],
+) -> Result<(), TestCaseError> {
+    let frames: i64 = cuts.iter().sum();
+    for isa in Isa::available() {
+        let kernel = Kernel::new(op, isa);
+        let read = Ring::new(0, 256, kernel.input_mirror(64), inputs).unwrap();
+        let mut values = vec![f32::NAN; read.len()];
+        for n in 0..frames {
+            read.row_mut(&mut values, n).iter_mut().enumerate().for_each(|(i, v)| *v = input(n, i));
+        }
+        read.reflect(&mut values, 0..frames);
+        let ring = Ring::new(0, 256, 0, initial.len()).unwrap().with_memory(kernel.memory_len());
+        let run = |own: &mut [f32], frames: Range<i64>| {
+            let mut scratch = vec![f32::NAN; kernel.scratch_len()];
+            let call = Call::untouched(frames, 0..1, &mut scratch);
+            kernel.run(isa, 1, |_| Source { ring: read, own: &values }, ring, own, call)
+        };
+        let mut whole = vec![f32::NAN; ring.len()];
+        prop_assert_eq!(run(&mut whole, -3..frames), 0);
+        prop_assert_eq!(ring.row(&whole, -3), initial);
+        let mut cut = vec![f32::NAN; ring.len()];
+        run(&mut cut, -3..0);
+        let mut n = 0;
+        for step in cuts {
+            run(&mut cut, n..n + step);
+            n += step;
+        }
+        for n in 0..frames {
+            for (i, y) in ring.row(&whole, n).iter().enumerate() {
+                let right = expected[n as usize][i];
+                prop_assert!(
+                    (f64::from(*y) - right).abs() < 1e-5 * right.abs().max(1.0),
+                    "{isa:?} {n} {i}: {y} {right}"
+                );
+                prop_assert_eq!(y.to_bits(), ring.row(&cut, n)[i].to_bits());
+            }
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
-    fn gru_is_its_recurrence(inputs in 1..20usize, hidden in 1..40usize, cuts in prop::collection::vec(1..20i64, 1..5)) {
+    fn gru_is_its_recurrence(
+        inputs in 1..20usize, hidden in 1..40usize, cuts in prop::collection::vec(1..40i64, 1..5), kind in any::<[bool; 2]>(),
+    ) {
+        let [resets_state, begins_anywhere] = kind;
         let gru = Gru {
             weight_ih: tensor(&[3 * hidden, inputs], 1),
             weight_hh: tensor(&[3 * hidden, hidden], 2),
             bias_ih: tensor(&[3 * hidden], 3),
             bias_hh: tensor(&[3 * hidden], 4),
+            reset: if resets_state { Reset::State } else { Reset::Product },
+            initial_hidden: begins_anywhere.then(|| tensor(&[hidden], 5)),
         };
-        let x = |n: i64, i: usize| ((n as f64 * 0.7 + i as f64).sin()) as f32;
-        let frames: i64 = cuts.iter().sum();
-        let expected = textbook(&gru, |n, i| f64::from(x(n as i64, i)), frames as usize);
-        for isa in Isa::available() {
-            let kernel = gru::Gru::new(&gru, isa);
-            let input = Ring::new(0, 128, kernel.input_mirror(64), inputs).unwrap();
-            let mut values = vec![f32::NAN; input.len()];
-            for n in 0..frames {
-                input.row_mut(&mut values, n).iter_mut().enumerate().for_each(|(i, v)| *v = x(n, i));
-            }
-            input.reflect(&mut values, 0..frames);
-            let source = Source { ring: input, own: &values };
-            let ring = Ring::new(0, 128, 0, hidden).unwrap();
-            let mut scratch = vec![f32::NAN; kernel.scratch_len()];
-            let mut whole = vec![f32::NAN; ring.len()];
-            prop_assert_eq!(kernel.run(source, ring, &mut whole, -3..frames, &mut scratch), 0);
-            let mut cut = vec![f32::NAN; ring.len()];
-            kernel.run(source, ring, &mut cut, -3..0, &mut scratch);
-            let mut n = 0;
-            for step in &cuts {
-                kernel.run(source, ring, &mut cut, n..n + step, &mut scratch);
-                n += step;
-            }
-            for n in 0..frames {
-                for (i, y) in ring.row(&whole, n).iter().enumerate() {
-                    prop_assert!((f64::from(*y) - expected[n as usize][i]).abs() < 1e-5, "{isa:?} {n} {i}");
-                    prop_assert_eq!(y.to_bits(), ring.row(&cut, n)[i].to_bits());
-                }
-            }
-        }
+        let expected = gru_textbook(&gru, cuts.iter().sum());
+        let initial = gru.initial_hidden.as_ref().map_or(vec![0.0; hidden], |state| state.data().to_vec());
+        recurs(&StreamOp::Gru(gru), inputs, &initial, &cuts, &expected)?;
     }
 
     #[test]
@@ -116,38 +175,28 @@ proptest! {
             initial_hidden: tensor(&[hidden], 4),
             initial_cell: tensor(&[hidden], 5),
         };
-        let x = |n: i64, i: usize| ((n as f64 * 0.7 + i as f64).sin()) as f32;
-        let frames: i64 = cuts.iter().sum();
-        let expected = lstm_textbook(&lstm, |n, i| f64::from(x(n as i64, i)), frames as usize);
-        for isa in Isa::available() {
-            let kernel = lstm::Lstm::new(&lstm, isa);
-            let input = Ring::new(0, 256, kernel.input_mirror(64), inputs).unwrap();
-            let mut values = vec![f32::NAN; input.len()];
-            for n in 0..frames {
-                input.row_mut(&mut values, n).iter_mut().enumerate().for_each(|(i, v)| *v = x(n, i));
-            }
-            input.reflect(&mut values, 0..frames);
-            let source = Source { ring: input, own: &values };
-            let ring = Ring::new(0, 256, 0, hidden).unwrap().with_memory(kernel.memory_len());
-            let mut scratch = vec![f32::NAN; kernel.scratch_len()];
-            let mut whole = vec![f32::NAN; ring.len()];
-            prop_assert_eq!(kernel.run(source, ring, &mut whole, -3..frames, &mut scratch), 0);
-            prop_assert_eq!(ring.row(&whole, -3), lstm.initial_hidden.data());
-            let mut cut = vec![f32::NAN; ring.len()];
-            kernel.run(source, ring, &mut cut, -3..0, &mut scratch);
-            let mut n = 0;
-            for step in &cuts {
-                scratch.fill(f32::NAN);
-                kernel.run(source, ring, &mut cut, n..n + step, &mut scratch);
-                n += step;
-            }
-            for n in 0..frames {
-                for (i, y) in ring.row(&whole, n).iter().enumerate() {
-                    prop_assert!((f64::from(*y) - expected[n as usize][i]).abs() < 1e-5, "{isa:?} {n} {i}");
-                    prop_assert_eq!(y.to_bits(), ring.row(&cut, n)[i].to_bits());
-                }
-            }
-        }
+        let expected = lstm_textbook(&lstm, cuts.iter().sum());
+        let initial = lstm.initial_hidden.clone();
+        recurs(&StreamOp::Lstm(lstm), inputs, initial.data(), &cuts, &expected)?;
+    }
+
+    #[test]
+    fn rnn_is_its_recurrence(
+        inputs in 1..20usize, hidden in 1..40usize, cuts in prop::collection::vec(1..40i64, 1..5), is_relu in any::<bool>(),
+    ) {
+        // A rectified state grows without end where its matrix lets it.
+        let gain = 1.0 / hidden as f32;
+        let matrix = tensor(&[hidden, hidden], 2).data().iter().map(|w| w * gain).collect();
+        let rnn = Rnn {
+            weight_ih: tensor(&[hidden, inputs], 1),
+            weight_hh: Arc::new(Tensor::new([hidden, hidden], matrix)),
+            bias: tensor(&[hidden], 3),
+            initial_hidden: tensor(&[hidden], 4),
+            activation: if is_relu { RnnActivation::Relu } else { RnnActivation::Tanh },
+        };
+        let expected = rnn_textbook(&rnn, cuts.iter().sum());
+        let initial = rnn.initial_hidden.clone();
+        recurs(&StreamOp::Rnn(rnn), inputs, initial.data(), &cuts, &expected)?;
     }
 
     #[test]
@@ -195,31 +244,17 @@ proptest! {
 
 #[test]
 fn a_state_that_is_not_finite_is_set_to_zero_and_counted() {
-    let gru = Gru {
-        weight_ih: tensor(&[9, 1], 1),
-        weight_hh: tensor(&[9, 3], 2),
-        bias_ih: tensor(&[9], 3),
-        bias_hh: tensor(&[9], 4),
-    };
-    for isa in Isa::available() {
-        let kernel = gru::Gru::new(&gru, isa);
-        let input = Ring::new(0, 8, kernel.input_mirror(64), 1).unwrap();
-        let mut values = vec![0.5; input.len()];
-        input.row_mut(&mut values, 2).fill(f32::NAN);
-        input.reflect(&mut values, 0..8);
-        let ring = Ring::new(0, 8, 0, 3).unwrap();
-        let mut own = vec![0.0; ring.len()];
-        let mut scratch = vec![0.0; kernel.scratch_len()];
-        let resets = kernel.run(Source { ring: input, own: &values }, ring, &mut own, 0..6, &mut scratch);
-        assert_eq!(resets, 1);
-        assert_eq!(ring.row(&own, 2), [0.0; 3]);
-        assert_eq!(ring.row(&own, 3), ring.row(&own, 0));
-    }
-}
-
-#[test]
-fn a_cell_that_is_not_finite_is_set_to_zero_and_counted() {
     let zero = |len| Arc::new(Tensor::zeros([len]));
+    let gru = |reset| {
+        StreamOp::Gru(Gru {
+            weight_ih: tensor(&[9, 1], 1),
+            weight_hh: tensor(&[9, 3], 2),
+            bias_ih: tensor(&[9], 3),
+            bias_hh: tensor(&[9], 4),
+            reset,
+            initial_hidden: None,
+        })
+    };
     let lstm = Lstm {
         weight_ih: tensor(&[12, 1], 1),
         weight_hh: tensor(&[12, 3], 2),
@@ -227,17 +262,29 @@ fn a_cell_that_is_not_finite_is_set_to_zero_and_counted() {
         initial_hidden: zero(3),
         initial_cell: zero(3),
     };
-    for isa in Isa::available() {
-        let kernel = lstm::Lstm::new(&lstm, isa);
-        let input = Ring::new(0, 8, kernel.input_mirror(64), 1).unwrap();
-        let mut values = vec![0.5; input.len()];
-        input.row_mut(&mut values, 2).fill(f32::NAN);
-        input.reflect(&mut values, 0..8);
+    let rnn = |activation| {
+        StreamOp::Rnn(Rnn {
+            weight_ih: tensor(&[3, 1], 1),
+            weight_hh: tensor(&[3, 3], 2),
+            bias: tensor(&[3], 3),
+            initial_hidden: zero(3),
+            activation,
+        })
+    };
+    let rnns = [RnnActivation::Tanh, RnnActivation::Relu].map(rnn);
+    let ops = [gru(Reset::Product), gru(Reset::State), StreamOp::Lstm(lstm)].into_iter().chain(rnns);
+    for (op, isa) in ops.flat_map(|op| Isa::available().into_iter().map(move |isa| (op.clone(), isa))) {
+        let kernel = Kernel::new(&op, isa);
+        let read = Ring::new(0, 8, kernel.input_mirror(64), 1).unwrap();
+        let mut values = vec![0.5; read.len()];
+        read.row_mut(&mut values, 2).fill(f32::NAN);
+        read.reflect(&mut values, 0..8);
         let ring = Ring::new(0, 8, 0, 3).unwrap().with_memory(kernel.memory_len());
         let mut own = vec![0.0; ring.len()];
         let mut scratch = vec![0.0; kernel.scratch_len()];
-        let resets = kernel.run(Source { ring: input, own: &values }, ring, &mut own, 0..6, &mut scratch);
-        assert_eq!(resets, 1);
+        let call = Call::untouched(0..6, 0..1, &mut scratch);
+        let resets = kernel.run(isa, 1, |_| Source { ring: read, own: &values }, ring, &mut own, call);
+        assert_eq!(resets, 1, "{}", op.name());
         assert_eq!(ring.row(&own, 2), [0.0; 3]);
         assert_eq!(ring.row(&own, 3), ring.row(&own, 0));
     }

@@ -1,6 +1,6 @@
 //! A module of the tree as a layer: one arm per class.
 
-use crate::graph::{BatchNorm, Conv1d, ConvTranspose1d, Gru, Op, Pointwise, Statistics};
+use crate::graph::{BatchNorm, Conv1d, ConvTranspose1d, Gru, Op, Pointwise, Reset, Statistics};
 use crate::import::ImportError;
 use crate::import::rave::description::{Layer, Noise, Padding, place};
 use crate::import::rave::layers::{first_row, gru_place, snake};
@@ -188,6 +188,8 @@ impl<'a> At<'a> {
                 weight_hh: self.tensor::<2>(&key("weight_hh"))?,
                 bias_ih: self.tensor::<1>(&key("bias_ih"))?,
                 bias_hh: self.tensor::<1>(&key("bias_hh"))?,
+                reset: Reset::Product,
+                initial_hidden: None,
             });
             layers.push(Layer::Op { name: gru_place(&self.path, layers.len()), op });
         }

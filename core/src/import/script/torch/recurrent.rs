@@ -1,20 +1,55 @@
-//! GRU and LSTM, forward in time, from a state of zeros.
+//! RNN, GRU and LSTM, forward in time, from a state that is known without the signal.
 
 use super::super::run::Run;
 use super::super::value::{Content, Value};
 use super::arguments::{Arguments, operand};
 use super::{Made, made};
-use crate::graph::{Gru, Lstm, Op};
+use crate::graph::{Gru, Lstm, Op, Reset, Rnn, RnnActivation};
 use crate::import::onnx::build::transposed;
 use crate::import::onnx::constant::Constant;
 use crate::import::onnx::value::{Axis, Signal, Value as Operand};
 
+/// A kind of recurrent layer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Rnn(RnnActivation),
+    Gru,
+    Lstm,
+}
+
+impl Kind {
+    /// Blocks of rows that its matrices have.
+    fn gates(self) -> usize {
+        match self {
+            Self::Rnn(_) => 1,
+            Self::Gru => 3,
+            Self::Lstm => 4,
+        }
+    }
+}
+
+/// One layer as PyTorch hands it over.
+struct Layer<'a> {
+    hidden: usize,
+    ih: &'a Constant,
+    hh: &'a Constant,
+    biases: [Option<&'a Constant>; 2],
+    /// Hidden, and of an LSTM cell state before the signal; zero where absent.
+    states: [Option<Vec<f32>>; 2],
+}
+
 pub(super) fn run(run: &mut Run<'_, '_>, name: &str, a: &Arguments) -> Made<Option<Value>> {
-    let (is_gru, gates) = match name {
-        "gru" => (true, 3),
-        "lstm" => (false, 4),
-        "rnn_tanh" | "rnn_relu" | "gru_cell" | "lstm_cell" => {
-            return Err("is a recurrent layer that is not known; torch.gru and torch.lstm are".into());
+    let kind = match name {
+        "rnn_tanh" => Kind::Rnn(RnnActivation::Tanh),
+        "rnn_relu" => Kind::Rnn(RnnActivation::Relu),
+        "gru" => Kind::Gru,
+        "lstm" => Kind::Lstm,
+        "rnn_tanh_cell" | "rnn_relu_cell" | "gru_cell" | "lstm_cell" => {
+            return Err(
+                "is one step of a recurrent layer; torch.rnn_tanh, torch.rnn_relu, torch.gru and torch.lstm are \
+                        known, which run over all frames"
+                    .into(),
+            );
         }
         _ => return Ok(None),
     };
@@ -35,16 +70,13 @@ pub(super) fn run(run: &mut Run<'_, '_>, name: &str, a: &Arguments) -> Made<Opti
         Some(list) => list.items().ok_or("is given no initial state")?,
         None => vec![],
     };
-    for state in &states {
-        match operand(run, state)? {
-            Operand::Constant(state) if state.is_all(0.0) => {}
-            _ => {
-                return Err(
-                    "starts from a state that is not zero; a stream begins its state anew at the first frame".into()
-                );
-            }
+    let states = states.iter().map(|state| match operand(run, state)? {
+        Operand::Constant(state) => Ok(state),
+        Operand::Signal(_) => {
+            Err("starts from a state that the signal makes; a stream begins with one that the model holds".into())
         }
-    }
+    });
+    let states = states.collect::<Made<Vec<_>>>()?;
     let x = a.signal(run, 0)?;
     let batch_first = a.flag(8, "batch_first", false);
     let order: &[usize] = if batch_first { &[1, 0, 2] } else { &[0, 1, 2] };
@@ -65,26 +97,24 @@ pub(super) fn run(run: &mut Run<'_, '_>, name: &str, a: &Arguments) -> Made<Opti
     if layers < 1 || weights.len() != per_layer.saturating_mul(layers as usize) {
         return Err(format!("has {} weights for {layers} layers", weights.len()).into());
     }
-    for layer in weights.chunks(per_layer) {
+    for (at, layer) in weights.chunks(per_layer).enumerate() {
         let constant = |i: usize| match layer.get(i) {
             Some(Operand::Constant(constant)) => Ok(Some(constant)),
             Some(Operand::Signal(_)) => Err("has weights that the signal makes".to_string()),
             None => Ok(None),
         };
-        let [ih, hh] = [constant(0)?, constant(1)?].map(|c| c.ok_or("lacks a weight"));
-        let hidden;
-        let node = {
-            let (ih, hh) = (ih?, hh?);
-            hidden = match (&ih.shape[..], &hh.shape[..]) {
-                (&[rows, _], &[same, hidden]) if rows == same && rows == gates * hidden && hidden > 0 => hidden,
-                (a, b) => {
-                    return Err(format!("has weights of shapes {a:?} and {b:?}; projections are not known").into());
-                }
-            };
-            let biases = [constant(2)?, constant(3)?];
-            let op = if is_gru { gru(run, ih, hh, biases, hidden)? } else { lstm(run, ih, hh, biases, hidden)? };
-            run.build.push(op, &[x.node])?
+        let (ih, hh) = (constant(0)?.ok_or("lacks a weight")?, constant(1)?.ok_or("lacks a weight")?);
+        let hidden = match (&ih.shape[..], &hh.shape[..]) {
+            (&[rows, _], &[same, hidden]) if rows == same && rows == kind.gates() * hidden && hidden > 0 => hidden,
+            (a, b) => {
+                return Err(format!("has weights of shapes {a:?} and {b:?}; projections are not known").into());
+            }
         };
+        let biases = [constant(2)?, constant(3)?];
+        let held = |i: usize| states.get(i).map_or(Ok(None), |state| held(state, at, layers as usize, hidden));
+        let layer = Layer { hidden, ih, hh, biases, states: [held(0)?, held(1)?] };
+        let op = op(run, kind, layer)?;
+        let node = run.build.push(op, &[x.node])?;
         let channels = if hidden == 1 { Axis::Unit } else { Axis::Channels { size: hidden, stride: 1 } };
         x = Signal { node, axes: vec![Axis::Time, Axis::Unit, channels], ..x };
     }
@@ -92,7 +122,20 @@ pub(super) fn run(run: &mut Run<'_, '_>, name: &str, a: &Arguments) -> Made<Opti
     let last = run.refused(name, "gives the state after the last frame, and a stream has none");
     let last = Value::tensor(Content::Refused(std::rc::Rc::new(last)));
     let y = made(run, y);
-    Ok(Some(Value::tuple(if is_gru { vec![y, last] } else { vec![y, last.clone(), last] })))
+    Ok(Some(Value::tuple(if kind == Kind::Lstm { vec![y, last.clone(), last] } else { vec![y, last] })))
+}
+
+/// What layer `at` holds of a state `[layers, 1, hidden]`; `None` where that is zero.
+fn held(state: &Constant, at: usize, layers: usize, hidden: usize) -> Made<Option<Vec<f32>>> {
+    if state.is_all(0.0) {
+        return Ok(None);
+    }
+    let values = state.to_floats()?;
+    if values.len() != layers.saturating_mul(hidden) {
+        let needed = format!("{layers} layers of {hidden} are needed, of one sequence");
+        return Err(format!("starts from a state of {} values; {needed}", values.len()).into());
+    }
+    Ok(Some(values[at * hidden..][..hidden].to_vec()))
 }
 
 fn bias(bias: Option<&Constant>, len: usize) -> Made<Vec<f32>> {
@@ -101,30 +144,27 @@ fn bias(bias: Option<&Constant>, len: usize) -> Made<Vec<f32>> {
     if values.len() == len { Ok(values.to_vec()) } else { Err(format!("has a bias of {} values", values.len()).into()) }
 }
 
-fn gru(run: &mut Run<'_, '_>, ih: &Constant, hh: &Constant, biases: [Option<&Constant>; 2], hidden: usize) -> Made<Op> {
-    let [bias_ih, bias_hh] = [bias(biases[0], 3 * hidden)?, bias(biases[1], 3 * hidden)?];
-    Ok(Op::Gru(Gru {
-        weight_ih: run.build.weight(&ih.shape, ih.to_floats()?.to_vec())?,
-        weight_hh: run.build.weight(&hh.shape, hh.to_floats()?.to_vec())?,
-        bias_ih: run.build.weight(&[3 * hidden], bias_ih)?,
-        bias_hh: run.build.weight(&[3 * hidden], bias_hh)?,
-    }))
-}
-
-fn lstm(
-    run: &mut Run<'_, '_>,
-    ih: &Constant,
-    hh: &Constant,
-    biases: [Option<&Constant>; 2],
-    hidden: usize,
-) -> Made<Op> {
-    let [a, b] = [bias(biases[0], 4 * hidden)?, bias(biases[1], 4 * hidden)?];
-    let sum = a.iter().zip(&b).map(|(a, b)| a + b).collect();
-    Ok(Op::Lstm(Lstm {
-        weight_ih: run.build.weight(&ih.shape, ih.to_floats()?.to_vec())?,
-        weight_hh: run.build.weight(&hh.shape, hh.to_floats()?.to_vec())?,
-        bias: run.build.weight(&[4 * hidden], sum)?,
-        initial_hidden: run.build.weight(&[hidden], vec![0.0; hidden])?,
-        initial_cell: run.build.weight(&[hidden], vec![0.0; hidden])?,
-    }))
+fn op(run: &mut Run<'_, '_>, kind: Kind, layer: Layer<'_>) -> Made<Op> {
+    let Layer { hidden, ih, hh, biases, states } = layer;
+    let rows = kind.gates() * hidden;
+    let [bias_ih, bias_hh] = [bias(biases[0], rows)?, bias(biases[1], rows)?];
+    let weight_ih = run.build.weight(&ih.shape, ih.to_floats()?.to_vec())?;
+    let weight_hh = run.build.weight(&hh.shape, hh.to_floats()?.to_vec())?;
+    let [initial, initial_cell] = states;
+    let mut vector = |values: Vec<f32>| run.build.weight(&[values.len()], values);
+    if kind == Kind::Gru {
+        let (bias_ih, bias_hh) = (vector(bias_ih)?, vector(bias_hh)?);
+        let initial_hidden = initial.map(vector).transpose()?;
+        let reset = Reset::Product;
+        return Ok(Op::Gru(Gru { weight_ih, weight_hh, bias_ih, bias_hh, reset, initial_hidden }));
+    }
+    let bias = vector(bias_ih.iter().zip(&bias_hh).map(|(a, b)| a + b).collect())?;
+    let initial_hidden = vector(initial.unwrap_or_else(|| vec![0.0; hidden]))?;
+    Ok(match kind {
+        Kind::Rnn(activation) => Op::Rnn(Rnn { weight_ih, weight_hh, bias, initial_hidden, activation }),
+        _ => {
+            let initial_cell = vector(initial_cell.unwrap_or_else(|| vec![0.0; hidden]))?;
+            Op::Lstm(Lstm { weight_ih, weight_hh, bias, initial_hidden, initial_cell })
+        }
+    })
 }
