@@ -208,9 +208,10 @@ impl Refitter {
         let ears = Ears::new(&self.graph, self.calibration.held_out.clone(), self.model.latent.is_some())?;
         let (to_original, to_input) = ears.judge(graph)?;
         let (calibration_samples, held_out_samples) = self.calibration.samples();
+        let trained = |op: &Op| Comb::of(op).map(|comb| comb.clone().without_idle().unwrap_or(comb));
         let layers = fits.iter().map(|(&id, fit)| LayerRecord {
             node: self.graph.node(id).name.clone(),
-            lookahead_frames: Comb::of(&self.graph.node(id).op).map_or(0, |comb| comb.lookahead()),
+            lookahead_frames: trained(&self.graph.node(id).op).map_or(0, |comb| comb.lookahead()),
             kept_frames: fit.comb.lookahead(),
             ridge: fit.ridge,
             error: rounded(fit.error),
