@@ -20,7 +20,7 @@ use crate::stream::{CachedConv, ConvKind, Part, Tap};
 const MOST_VECTORS: usize = 8;
 /// Lanes that must be filled, at least.
 const LEAST_LANES: usize = 8;
-/// Products of a frame, at most, where it could be a few dot products instead.
+/// Products of an output, at most, where dot products, or panels of one frame, would be nearly as fast.
 const MOST_PRODUCTS: usize = 64;
 
 /// A convolution whose frames stand side by side.
@@ -77,15 +77,14 @@ pub(super) fn fits(conv: &CachedConv, part: Part) -> bool {
     let (inputs, outputs) = (conv.groups * conv.group_inputs(), conv.out_channels());
     let frames = frames_of_a_vector(inputs, outputs, stride);
     let group_outputs = outputs / conv.groups;
+    let are_few = conv.taps()[0].len() * conv.group_inputs() <= MOST_PRODUCTS;
     let fills = match (conv.groups, stride) {
         (1, 1) => in_eights(outputs) || frames > 1 && frames * outputs >= LEAST_LANES,
-        (1, _) => frames > 1 && frames * outputs >= LEAST_LANES,
+        (1, _) => frames > 1 && frames * outputs >= LEAST_LANES && are_few,
         // One group alone would leave more lanes empty, unless the groups are single channels.
         _ => frames > 1 || frames == 1 && (conv.group_inputs(), group_outputs) != (1, 1),
     };
-    part == Part::Whole
-        && fills
-        && (group_outputs > DOT_OUTPUTS || conv.taps()[0].len() * conv.group_inputs() <= MOST_PRODUCTS)
+    part == Part::Whole && fills && (group_outputs > DOT_OUTPUTS || are_few)
 }
 
 /// Frames whose outputs, and inputs at one tap, are at most a vector.
