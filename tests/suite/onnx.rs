@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use runnel::graph::{Op, Pointwise};
 use runnel::import::{self, Options, onnx};
 use runnel::random::Randomness;
 use runnel::rewrite::rewrite_graph;
@@ -111,6 +112,14 @@ fn compare(recording: &Recording, graph: &Graph, blocks: &[usize]) -> Option<Str
         }
     }
     None
+}
+
+#[test]
+fn functions_that_code_spells_out_get_their_names() {
+    let ops = |name: &str| load(name).nodes().iter().map(|node| node.op.clone()).collect::<Vec<_>>();
+    let gelu = ops("f_gelu");
+    assert!(gelu.contains(&Op::Pointwise(Pointwise::Gelu)) && !gelu.contains(&Op::Pointwise(Pointwise::Erf)));
+    assert!(ops("dac").iter().any(|op| matches!(op, Op::Snake { .. })));
 }
 
 /// Every stream is what onnxruntime computed, from the first frame to the last, whatever the blocks.

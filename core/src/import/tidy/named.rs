@@ -10,9 +10,12 @@ use crate::tensor::Tensor;
 /// What becomes of node `id`.
 pub(super) fn change(draft: &Draft, id: NodeId) -> Option<Change> {
     match &draft.nodes[id].op {
-        Op::Pointwise(Pointwise::Affine { scale, offset }) => mod_sigmoid(draft, id, *scale, *offset),
+        Op::Pointwise(Pointwise::Affine { scale, offset }) => mod_sigmoid(draft, id, *scale, *offset).or_else(|| {
+            let product = draft.nodes[id].inputs[0];
+            if *offset == 0.0 { gelu(draft, product, *scale) } else { None }
+        }),
         Op::Add => snake(draft, id),
-        Op::Mul => unit_norm(draft, id),
+        Op::Mul => unit_norm(draft, id).or_else(|| gelu(draft, id, 1.0)),
         Op::Dequantize { codebooks } => dequantize(draft, id, codebooks.shape()[1]),
         _ => None,
     }
@@ -26,6 +29,24 @@ fn mod_sigmoid(draft: &Draft, id: NodeId, scale: f32, offset: f32) -> Option<Cha
     let is_sigmoid = draft.nodes[*sigmoid].op == Op::Pointwise(Pointwise::Sigmoid);
     (is_power && is_sigmoid && scale == 2.0 && offset == 1e-7)
         .then(|| Change::Become(Op::Pointwise(Pointwise::ModSigmoid), draft.nodes[*sigmoid].inputs.clone()))
+}
+
+/// `x · (1 + erf(x / √2)) / 2`, where the product `id` is that divided by `gain`.
+fn gelu(draft: &Draft, id: NodeId, gain: f32) -> Option<Change> {
+    let affine = |id: NodeId| match draft.nodes[id].op {
+        Op::Pointwise(Pointwise::Affine { scale, offset }) => Some((scale, offset, draft.nodes[id].inputs[0])),
+        _ => None,
+    };
+    let [a, b] = draft.nodes[id].inputs[..] else { return None };
+    let is_product = draft.nodes[id].op == Op::Mul && draft.nodes[a].channels == draft.nodes[b].channels;
+    [(a, b), (b, a)].into_iter().filter(|_| is_product).find_map(|(x, share)| {
+        let (scale, offset, erf) = affine(share)?;
+        let is_erf = draft.nodes[erf].op == Op::Pointwise(Pointwise::Erf);
+        let (slope, shift, of) = affine(is_erf.then(|| draft.nodes[erf].inputs[0])?)?;
+        let is_root = (slope - std::f32::consts::FRAC_1_SQRT_2).abs() <= 1e-6;
+        (scale == offset && scale * gain == 0.5 && is_root && shift == 0.0 && of == x)
+            .then(|| Change::Become(Op::Pointwise(Pointwise::Gelu), vec![x]))
+    })
 }
 
 /// `x + sin²(αx) · 1 / (α + 1e-9)`.
