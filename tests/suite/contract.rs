@@ -7,8 +7,9 @@ use runnel::{InstructionSet, Plan, PlanOptions, StreamGraph};
 use runnel_offline::{Backend, Offline, Signal};
 
 use crate::dependence::last_input;
+use crate::judge::follows;
 use crate::strategy;
-use crate::streams::{embedded, follows, stream};
+use crate::streams::{embedded, stream};
 
 const FRAMES: usize = 300;
 

@@ -3,6 +3,7 @@
 mod contract;
 mod deep;
 mod dependence;
+mod judge;
 mod learning;
 mod onnx;
 mod parameters;

@@ -9,8 +9,8 @@ use runnel::{Engine, Plan, PlanOptions, Randomness};
 use runnel_offline::{Backend, Offline, Signal};
 
 use crate::contract::silence_frames;
+use crate::judge::follows;
 use crate::strategy;
-use crate::streams::follows;
 
 const FRAMES: usize = 400;
 /// Input frames between two looks at the player's hands.

@@ -7,8 +7,9 @@ use runnel::rewrite::rewrite_graph;
 use runnel::{Graph, Model, Plan, Randomness};
 
 use crate::contract::silence_frames;
+use crate::judge::follows;
 use crate::strategy;
-use crate::streams::{embedded, follows, stream};
+use crate::streams::{embedded, stream};
 
 const FRAMES: usize = 200;
 /// Calibration audio beyond which a generated graph is left out: its receptive field is long.
