@@ -9,8 +9,10 @@ use crate::import::onnx::call::Call;
 use crate::import::onnx::dim::Dim;
 use crate::import::onnx::value::{Axis, Signal};
 
-/// Frames, or channels, written at either end beyond which a model is refused.
+/// Frames written at the start beyond which a model is refused.
 const MOST: i64 = 1 << 24;
+/// Channels written at either end beyond which a model is refused.
+const MOST_CHANNELS: i64 = 1 << 16;
 
 pub(super) fn pad(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
     let mut x = call.signal(0)?.clone();
@@ -69,6 +71,9 @@ fn channels(build: &mut Build, call: &Call<'_>, x: &Signal, axis: usize, before:
         "wrap" => Ok(Some(at.rem_euclid(size) as usize)),
         mode => Err(format!("pads {size} channels by mode {mode:?}")),
     };
+    if before.max(after) > MOST_CHANNELS {
+        return Err(format!("pads {size} channels by {before} and {after}, at most {MOST_CHANNELS} are read"));
+    }
     build.spend((before.max(0) + after.max(0)) as usize)?;
     let entries: Vec<Option<usize>> = (-before..size + after).map(source).collect::<Outcome<_>>()?;
     if entries.is_empty() {
