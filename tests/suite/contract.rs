@@ -28,7 +28,7 @@ proptest! {
         let (first, output) = stream(&plan, &input, channels, &blocks, randomness);
 
         let silence = silence_frames(&streamed, slack);
-        follows(&output, first, &input, |input| embedded(&graph, input, channels, silence, silence, randomness))?;
+        follows(&output, first, &embedded(&graph, &input, channels, silence, silence, randomness))?;
     }
 
     /// Any two partitions give the same bits, and so does any slack, later.

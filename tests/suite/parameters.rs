@@ -31,17 +31,15 @@ proptest! {
         let (first, output) = steered(&plan, &input, channels, &blocks, &looks);
 
         let silence = silence_frames(&streamed, slack);
-        follows(&output, first, &input, |input| {
-            let mut offline = Offline::new(&graph, Backend::Flex);
-            for (look, share) in looks.iter().enumerate() {
-                for parameter in graph.parameters() {
-                    let values: Vec<_> = (0..parameter.default.len()).map(|c| value(parameter, *share, c)).collect();
-                    offline.hold(&parameter.name, (look * GRID) as i64, &values);
-                }
+        let mut offline = Offline::new(&graph, Backend::Flex);
+        for (look, share) in looks.iter().enumerate() {
+            for parameter in graph.parameters() {
+                let values: Vec<_> = (0..parameter.default.len()).map(|c| value(parameter, *share, c)).collect();
+                offline.hold(&parameter.name, (look * GRID) as i64, &values);
             }
-            let signal = Signal::new(channels, input.to_vec()).embed(silence, silence);
-            offline.run(&signal, Randomness::Seeded(7))
-        })?;
+        }
+        let signal = Signal::new(channels, input.clone()).embed(silence, silence);
+        follows(&output, first, &offline.run(&signal, Randomness::Seeded(7)))?;
     }
 
     #[test]
