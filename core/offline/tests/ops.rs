@@ -51,11 +51,11 @@ fn at(x: &Signal, channel: usize, frame: i64) -> f64 {
     held.map_or(0.0, |t| f64::from(x.row(channel)[t]))
 }
 
-/// Runs a graph of one op and compares channel `c`, frame `n` of its output with `expected(c, n)`.
 fn held(weight: &Weight) -> Vec<f64> {
     weight.data().iter().map(|&v| f64::from(v)).collect()
 }
 
+/// Runs a graph of one op and compares channel `c`, frame `n` of its output with `expected(c, n)`.
 fn check(op: Op, x: &Signal, randomness: Randomness, expected: impl Fn(usize, i64) -> f64) -> Vec<Signal> {
     let mut graph = Graph::new(x.channels);
     graph.push("op", op, &[0]).unwrap();
