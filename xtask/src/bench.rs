@@ -27,7 +27,8 @@ use crate::{demo, model};
 #[derive(Args)]
 #[command(after_help = "\
 One thread plays the demo clip through the model, at every block size and with every slack. All configurations take \
-turns, so that whatever else the machine does hits them alike. Times are CPU time of the thread, unless they say wall. \
+turns, so that whatever else the machine does hits them alike. Times are CPU time of the thread, unless they say wall; \
+what reading the clocks takes is measured and taken off, from ours and the peer's. \
 The plan is told the smallest of the block sizes: a small model then computes as much together.
 
 Columns:

@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::Result;
 use runnel::{Engine, Plan, Randomness};
 
+use super::measure::quantile;
 use super::peer::Peer;
 use crate::cpu_clock::thread_cpu_time;
 
@@ -24,6 +25,9 @@ pub(crate) struct Ours {
     at: usize,
 }
 
+/// Calls that do nothing, for what the clocks take.
+const EMPTY_CALLS: usize = 101;
+
 /// Microseconds of one call.
 #[derive(Clone, Copy)]
 pub(super) struct Call {
@@ -31,15 +35,39 @@ pub(super) struct Call {
     pub(super) wall_us: f64,
 }
 
+impl Call {
+    /// Times `call`.
+    fn of(call: impl FnOnce()) -> Self {
+        let (wall, cpu) = (Instant::now(), thread_cpu_time());
+        call();
+        let (cpu, wall) = (thread_cpu_time() - cpu, wall.elapsed());
+        Self { cpu_us: cpu.as_secs_f64() * 1e6, wall_us: wall.as_secs_f64() * 1e6 }
+    }
+
+    /// What reading the clocks takes, in the median.
+    fn empty() -> Self {
+        let calls: Vec<_> = (0..EMPTY_CALLS).map(|_| Self::of(|| ())).collect();
+        let median = |time: fn(&Self) -> f64| quantile(calls.iter().map(time).collect(), 0.5);
+        Self { cpu_us: median(|c| c.cpu_us), wall_us: median(|c| c.wall_us) }
+    }
+
+    fn without(self, clocks: Self) -> Self {
+        let less = |time: f64, clocks: f64| (time - clocks).max(0.0);
+        Self { cpu_us: less(self.cpu_us, clocks.cpu_us), wall_us: less(self.wall_us, clocks.wall_us) }
+    }
+}
+
 impl Contender {
-    /// Makes `lead_in` calls to warm the caches up, and then `calls` that count.
+    /// Makes `lead_in` calls to warm the caches up, and then `calls` that count. What reading the clocks takes is not
+    /// counted.
     pub(super) fn take_turn(&mut self, lead_in: usize, calls: usize) -> Result<Vec<Call>> {
         match self {
             Self::Ours(ours) => {
+                let clocks = Call::empty();
                 (0..lead_in).for_each(|_| {
                     ours.timed_call();
                 });
-                Ok((0..calls).map(|_| ours.timed_call()).collect())
+                Ok((0..calls).map(|_| ours.timed_call().without(clocks)).collect())
             }
             Self::Peer(peer) => peer.take_turn(lead_in, calls),
         }
@@ -62,10 +90,9 @@ impl Ours {
 
     fn timed_call(&mut self) -> Call {
         self.with_next_block(|engine, input, output| {
-            let (wall, cpu) = (Instant::now(), thread_cpu_time());
-            engine.process(input, output);
-            let (cpu, wall) = (thread_cpu_time() - cpu, wall.elapsed());
-            Call { cpu_us: cpu.as_secs_f64() * 1e6, wall_us: wall.as_secs_f64() * 1e6 }
+            Call::of(|| {
+                engine.process(input, output);
+            })
         })
     }
 

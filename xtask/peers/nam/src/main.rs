@@ -8,6 +8,8 @@ use nam_rs::{Model, NamModel};
 use rustix::time::{ClockId, clock_gettime};
 
 const WARM_UP_CALLS: usize = 8;
+/// Calls that do nothing, for what reading the clocks takes.
+const EMPTY_CALLS: usize = 101;
 
 fn main() {
     if let Err(error) = serve() {
@@ -33,12 +35,13 @@ fn serve() -> Result<(), Box<dyn Error>> {
         let order = order?;
         let (lead_in, calls) = order.split_once(' ').ok_or("an order is LEAD_IN CALLS")?;
         (0..lead_in.parse()?).for_each(|_| player.call());
-        let (mut cpu, mut wall) = (vec![], vec![]);
-        for _ in 0..calls.parse()? {
-            let started = (cpu_time(), Instant::now());
-            player.call();
-            cpu.push((cpu_time() - started.0).as_nanos());
-            wall.push(started.1.elapsed().as_nanos());
+        let clocks = timed(EMPTY_CALLS, || ()).map(|mut empty| {
+            empty.sort_unstable();
+            empty[EMPTY_CALLS / 2]
+        });
+        let [mut cpu, mut wall] = timed(calls.parse()?, || player.call());
+        for (times, clocks) in [(&mut cpu, clocks[0]), (&mut wall, clocks[1])] {
+            times.iter_mut().for_each(|time| *time = time.saturating_sub(clocks));
         }
         writeln!(answers, r#"{{"cpu_ns": {cpu:?}, "wall_ns": {wall:?}}}"#)?;
         answers.flush()?;
@@ -71,6 +74,18 @@ impl Player {
         self.model.process_buffer(&mut self.output);
         self.next = (self.next + 1) % self.blocks.len();
     }
+}
+
+/// CPU and wall nanoseconds of each of so many calls, the reading of the clocks included.
+fn timed(calls: usize, mut call: impl FnMut()) -> [Vec<u128>; 2] {
+    let mut times = [vec![], vec![]];
+    for _ in 0..calls {
+        let started = (cpu_time(), Instant::now());
+        call();
+        times[0].push((cpu_time() - started.0).as_nanos());
+        times[1].push(started.1.elapsed().as_nanos());
+    }
+    times
 }
 
 fn cpu_time() -> Duration {
