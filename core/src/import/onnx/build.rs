@@ -175,12 +175,18 @@ impl Build {
         let size = |axis: usize| maps[axis].as_ref().map_or(x.sizes()[axis], Vec::len);
         let sizes: Vec<_> = (0..x.axes.len()).map(size).collect();
         let count = sizes.iter().try_fold(1usize, |count, &n| count.checked_mul(n)).unwrap_or(usize::MAX);
-        self.spend(count)?;
+        if count == 0 {
+            return Err("leaves no channel".into());
+        }
+        // A place is as large as two values, and is held twice while an axis joins.
+        self.spend(count.saturating_mul(4))?;
         let stride = |axis: usize| if let Axis::Channels { stride, .. } = x.axes[axis] { stride } else { 0 };
         let mut picks = vec![0];
         for axis in 0..sizes.len() {
             let entry = |i: usize| stride(axis) * maps[axis].as_ref().map_or(i, |map| map[i]);
-            picks = picks.iter().flat_map(|&at| (0..sizes[axis]).map(move |i| at + entry(i))).collect();
+            let mut places = Vec::with_capacity(picks.len() * sizes[axis]);
+            picks.iter().for_each(|&at| places.extend((0..sizes[axis]).map(|i| at + entry(i))));
+            picks = places;
         }
         let node = self.select(x.node, &picks)?;
         let sizes: Vec<_> = x.axes.iter().zip(sizes).map(|(axis, n)| (*axis != Axis::Time).then_some(n)).collect();

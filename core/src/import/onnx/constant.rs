@@ -14,6 +14,9 @@ pub(in crate::import) struct Constant {
     pub(in crate::import) stretched: Vec<(usize, Dim)>,
 }
 
+/// Values that may be lengths: those take more room than others.
+const MOST_LENGTHS: usize = 1 << 16;
+
 /// Values, row-major.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::import) enum Data {
@@ -100,6 +103,9 @@ impl Constant {
     /// # Errors
     /// When one has no such form.
     pub(in crate::import) fn to_dims(&self) -> Result<Rc<[Dim]>, String> {
+        if self.len() > MOST_LENGTHS {
+            return Err(format!("holds {} numbers where lengths are needed, at most {MOST_LENGTHS}", self.len()));
+        }
         match &self.data {
             Data::Int(values) => Ok(values.iter().map(|&v| Dim::fixed(v)).collect()),
             Data::Length { values, .. } => Ok(values.clone()),

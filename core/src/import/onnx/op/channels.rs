@@ -100,7 +100,7 @@ fn in_time(x: &Signal, signals: usize, values: &[&Value], axis: usize) -> Outcom
             continue;
         };
         let length = *constant.dims().get(axis).ok_or("joins tensors of other ranks")?;
-        let known = length.known().filter(|n| n.abs() <= 1 << 24);
+        let known = length.known().filter(|n| n.unsigned_abs() <= 1 << 24);
         let known = known.ok_or_else(|| format!("puts {length} frames before or after the signal"))?;
         joined.frames = joined.frames.plus(length).ok_or("its length does not fit 64 bits")?;
         if before {

@@ -32,7 +32,7 @@ pub(super) fn pad(build: &mut Build, call: &Call<'_>) -> Outcome<Signal> {
         let axis = Call::axis(axis, rank)?;
         let known = |pad: Dim| {
             let open = || format!("pads by {pad}; a fixed number, at most {MOST}, is needed");
-            pad.known().filter(|n| n.abs() <= MOST).ok_or_else(open)
+            pad.known().filter(|n| n.unsigned_abs() <= MOST as u64).ok_or_else(open)
         };
         if x.axes[axis] == Axis::Time {
             // After the signal any length will do.
