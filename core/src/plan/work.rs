@@ -44,8 +44,9 @@ impl<'a> Work<'a> {
     /// The work of `stream` at `slack` ticks of latency beyond the least.
     pub(super) fn new(stream: &StreamGraph, steps: &'a [Step], kernels: &[Kernel], slack: i64) -> Self {
         let hop = stream.hop_ticks();
+        // Longer than the slack, so that frames which it lets wait for each other share a read of the weights.
         let mut period = hop;
-        while period < LEAST_PERIOD.max(slack) {
+        while period < LEAST_PERIOD || period <= slack {
             period *= 2;
         }
         let weight_bytes: Vec<_> = kernels.iter().map(Kernel::weight_bytes).collect();
