@@ -300,7 +300,13 @@ impl Engine {
         let ring = self.plan.rings[step];
         let own = ring.of(&self.state.arena);
         let progress = self.state.progress[step];
-        (progress.partial_end - ring.frames()..progress.end).for_each(|frame| visit(frame, ring.row(own, frame)));
+        let mut values = vec![0.0; ring.channels];
+        for frame in progress.partial_end - ring.frames()..progress.end {
+            for ((ring, start), value) in ring.each_plane().zip(values.chunks_mut(ring.channels / ring.planes())) {
+                value.copy_from_slice(ring.row(&own[start..], frame));
+            }
+            visit(frame, &values);
+        }
     }
 
     /// Runs on silence up to the signal, where a step computes frames of its own before that.

@@ -25,17 +25,18 @@ mod vector;
 use std::ops::Range;
 
 pub(crate) use adain::{AdaIn, Transfer};
-pub(crate) use conv::PackedConv;
+pub(crate) use conv::{PackedConv, PlaneConv};
 pub(crate) use epilogue::Epilogue;
 use epilogue::{Combination, combine};
 pub(crate) use function::Function;
 pub use isa::InstructionSet;
 pub(crate) use isa::Isa;
+use lstm::LstmPair;
 use norm::{Normed, Softmax};
 use spectrum::Spectrum;
 
 use crate::engine::{Adaptation, LatentEdit};
-use crate::graph::Parameter;
+use crate::graph::{self, Parameter};
 use crate::plan::{Plan, Ring};
 use crate::random::{Amounts, Randomness};
 use crate::stream::{Part, StreamOp};
@@ -45,6 +46,8 @@ use crate::stream::{Part, StreamOp};
 pub(crate) enum Kernel {
     /// A convolution over packed weights.
     Conv(PackedConv),
+    /// A convolution of few channels that lie in planes.
+    PlaneConv(PlaneConv),
     /// A function of each value.
     Function(Function),
     /// The sum of all inputs.
@@ -65,6 +68,8 @@ pub(crate) enum Kernel {
     AdaIn(AdaIn),
     /// A long short-term memory.
     Lstm(lstm::Lstm),
+    /// Two of them, one after the other.
+    LstmPair(Box<LstmPair>),
     /// A plain recurrent layer.
     Rnn(rnn::Rnn),
     /// What a player holds.
@@ -90,6 +95,11 @@ impl Kernel {
         }
     }
 
+    /// The kernel of two LSTMs, the second of which reads the first, and nobody else does.
+    pub(crate) fn lstm_pair(layers: [&graph::Lstm; 2], isa: Isa) -> Self {
+        Self::LstmPair(Box::new(LstmPair::new(layers, isa)))
+    }
+
     /// Values of scratch that one frame needs.
     pub(crate) fn scratch_len(&self) -> usize {
         match self {
@@ -97,9 +107,11 @@ impl Kernel {
             Self::Gru(gru) => gru.scratch_len(),
             Self::Noise(noise) => noise.scratch_len(),
             Self::Lstm(lstm) => lstm.scratch_len(),
+            Self::LstmPair(pair) => pair.scratch_len(),
             Self::Rnn(rnn) => rnn.scratch_len(),
             Self::Frame(op) => frame::scratch_len(op),
             Self::Conv(_)
+            | Self::PlaneConv(_)
             | Self::Function(_)
             | Self::Add
             | Self::Mul
@@ -111,7 +123,11 @@ impl Kernel {
 
     /// Values that it remembers beyond its frames, behind them in its ring.
     pub(crate) fn memory_len(&self) -> usize {
-        if let Self::Lstm(lstm) = self { lstm.memory_len() } else { 0 }
+        match self {
+            Self::Lstm(lstm) => lstm.memory_len(),
+            Self::LstmPair(pair) => pair.memory_len(),
+            _ => 0,
+        }
     }
 
     /// Parts that its work on a frame can be cut into.
@@ -123,8 +139,10 @@ impl Kernel {
     pub(crate) fn input_mirror(&self, frames: usize) -> usize {
         match self {
             Self::Conv(conv) => conv.input_mirror(frames),
+            Self::PlaneConv(conv) => conv.input_mirror(),
             Self::Gru(gru) => gru.input_mirror(frames),
             Self::Lstm(lstm) => lstm.input_mirror(frames),
+            Self::LstmPair(pair) => pair.input_mirror(frames),
             Self::Rnn(rnn) => rnn.input_mirror(frames),
             _ => 0,
         }
@@ -134,8 +152,10 @@ impl Kernel {
     pub(crate) fn weight_bytes(&self) -> usize {
         match self {
             Self::Conv(conv) => conv.weight_bytes(),
+            Self::PlaneConv(conv) => conv.weight_bytes(),
             Self::Gru(gru) => gru.weight_bytes(),
             Self::Lstm(lstm) => lstm.weight_bytes(),
+            Self::LstmPair(pair) => pair.weight_bytes(),
             Self::Rnn(rnn) => rnn.weight_bytes(),
             Self::Noise(noise) => noise.weight_bytes(),
             Self::Function(function) => function.weight_bytes(),
@@ -169,6 +189,13 @@ impl<'a> Source<'a> {
     #[inline(always)]
     pub(crate) fn row(&self, frame: i64) -> &'a [f32] {
         self.ring.row(self.own, frame)
+    }
+
+    /// One of its planes; all of it where it has rows.
+    #[inline(always)]
+    pub(crate) fn plane(self, plane: usize) -> Self {
+        let (ring, start) = self.ring.plane(plane);
+        Self { ring, own: &self.own[start..] }
     }
 }
 
@@ -205,36 +232,49 @@ impl Kernel {
         own: &mut [f32],
         call: Call<'_>,
     ) -> u64 {
-        let Call { frames, slices, scratch, randomness, amounts, edit, adaptation, held } = call;
-        let written = frames.clone();
-        let all = 0..ring.channels;
+        let written = call.frames.clone();
         let mut resets = 0;
         match self {
             Self::Conv(conv) => {
                 let mut more = (1..inputs).map(&source);
                 let sums = if conv.adds_to_sums() { more.next() } else { None };
-                conv.run(source(0), sums, more.next(), ring, own, frames, slices);
+                conv.run(source(0), sums, more.next(), ring, own, call.frames, call.slices);
             }
-            Self::Function(function) => {
-                function.put(isa, source(0), ring, own, frames);
-            }
+            Self::PlaneConv(conv) => conv.run(source(0), (1..inputs).map(&source).next(), ring, own, call.frames),
+            _ => resets = self.run_other(isa, inputs, source, ring, own, call),
+        }
+        ring.reflect(own, written);
+        resets
+    }
+
+    /// As [`Self::run`], of what is no convolution: calls of those are so many that they are kept short.
+    #[inline(never)]
+    fn run_other<'a>(
+        &self,
+        isa: Isa,
+        inputs: usize,
+        source: impl Fn(usize) -> Source<'a>,
+        ring: Ring,
+        own: &mut [f32],
+        call: Call<'_>,
+    ) -> u64 {
+        let Call { frames, slices: _, scratch, randomness, amounts, edit, adaptation, held } = call;
+        let mut resets = 0;
+        match self {
+            Self::Conv(_) | Self::PlaneConv(_) => unreachable!("run by their caller"),
             Self::Add if (0..inputs).all(|slot| source(slot).ring.channels == ring.channels) => {
                 frame::sum(isa, inputs, source, ring, own, frames);
             }
-            Self::Add | Self::Mul | Self::Max => {
-                let how = match self {
-                    Self::Add => Combination::Sum,
-                    Self::Mul => Combination::Product,
-                    _ => Combination::Greatest,
-                };
-                frame::copy(source(0), ring, own, frames.clone());
-                for slot in 1..inputs {
-                    combine(isa, how, source(slot), ring, own, frames.clone(), all.clone());
+            Self::Function(_) | Self::Add | Self::Mul | Self::Max => {
+                for (plane, (ring, start)) in ring.each_plane().enumerate() {
+                    let source = |slot: usize| source(slot).plane(plane);
+                    self.each_value(isa, inputs, source, ring, &mut own[start..], frames.clone());
                 }
             }
             Self::Spectrum(spectrum) => spectrum.run(source(0), ring, own, frames, scratch),
             Self::Gru(gru) => resets = gru.run(source(0), ring, own, frames, scratch) as u64,
             Self::Lstm(lstm) => resets = lstm.run(source(0), ring, own, frames, scratch) as u64,
+            Self::LstmPair(pair) => resets = pair.run(source(0), ring, own, frames, scratch) as u64,
             Self::Rnn(rnn) => resets = rnn.run(source(0), ring, own, frames, scratch) as u64,
             Self::Noise(noise) => noise.run(source(0), ring, own, frames, scratch, (randomness, amounts.noise)),
             Self::Frame(StreamOp::Slice { start, channels }) => {
@@ -269,8 +309,29 @@ impl Kernel {
                 frames.for_each(|n| ring.row_mut(own, n).copy_from_slice(if n < 0 { default } else { held }));
             }
         }
-        ring.reflect(own, written);
         resets
+    }
+
+    /// What makes a value of the values at the same place, in rows.
+    fn each_value<'a>(
+        &self,
+        isa: Isa,
+        inputs: usize,
+        source: impl Fn(usize) -> Source<'a>,
+        ring: Ring,
+        own: &mut [f32],
+        frames: Range<i64>,
+    ) {
+        let how = match self {
+            Self::Function(function) => return function.put(isa, source(0), ring, own, frames),
+            Self::Add => Combination::Sum,
+            Self::Mul => Combination::Product,
+            _ => Combination::Greatest,
+        };
+        frame::copy(source(0), ring, own, frames.clone());
+        for slot in 1..inputs {
+            combine(isa, how, source(slot), ring, own, frames.clone(), 0..ring.channels);
+        }
     }
 }
 

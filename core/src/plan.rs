@@ -9,6 +9,7 @@ mod cost;
 mod forecast;
 mod level;
 mod pack;
+mod planes;
 mod prime;
 mod ring;
 mod step;
@@ -273,7 +274,7 @@ fn rings(steps: &[Step], kernels: &[Kernel], needs: &[Needs], mirrors: &[usize])
     let mut rings = Vec::with_capacity(steps.len());
     let mut len = 0usize;
     for (id, step) in steps.iter().enumerate() {
-        let ring = Ring::new(len, needs[id].held, mirrors[id], step.channels);
+        let ring = step.ring(len, needs[id].held, mirrors[id]);
         let ring = ring.map(|ring| ring.with_memory(kernels[id].memory_len()));
         let bytes = ring.as_ref().map_or(u64::MAX, |r| 4 * (len as u64 + r.len() as u64));
         match ring {

@@ -12,6 +12,7 @@
 mod channels;
 mod dot;
 mod pack;
+mod planes;
 mod segment;
 mod side;
 mod strip;
@@ -20,6 +21,7 @@ mod tile;
 use std::ops::Range;
 
 use pack::{Filter, Lines, Phases};
+pub(crate) use planes::PlaneConv;
 use side::Side;
 use tile::{Begin, Finish};
 
@@ -67,6 +69,17 @@ enum Layout {
     Dot,
 }
 
+/// How the products of a convolution's outputs are summed.
+fn layout(conv: &CachedConv, part: Part) -> Layout {
+    match (conv.groups, conv.group_inputs(), conv.out_channels() / conv.groups) {
+        (groups, 1, 1) if groups > 1 => Layout::Channels,
+        _ if side::fits(conv, part) => Layout::Panels,
+        (1, _, outputs) if conv.phases() > 1 && outputs < LANES => Layout::Phases,
+        (_, _, outputs) if outputs <= DOT_OUTPUTS => Layout::Dot,
+        _ => Layout::Panels,
+    }
+}
+
 impl PackedConv {
     /// Packs the taps of `part` for `isa`; as half precision if `half` and if that loses nothing. The older taps' sum
     /// has no epilogue.
@@ -74,13 +87,7 @@ impl PackedConv {
         let reads = conv.part_reads(part);
         let (phases, channels) = (conv.phases(), conv.out_channels());
         let (group_inputs, group_outputs) = (conv.group_inputs(), channels / conv.groups);
-        let layout = match (conv.groups, group_inputs, group_outputs) {
-            (groups, 1, 1) if groups > 1 => Layout::Channels,
-            _ if side::fits(conv, part) => Layout::Panels,
-            (1, _, outputs) if phases > 1 && outputs < LANES => Layout::Phases,
-            (_, _, outputs) if outputs <= DOT_OUTPUTS => Layout::Dot,
-            _ => Layout::Panels,
-        };
+        let layout = layout(conv, part);
         let in_order = Phases::new(conv, part, layout);
         let once = in_order.bias();
         let bias = match (part, layout) {

@@ -62,8 +62,7 @@ impl Epilogue {
         }
         if self.add && left == Left::All {
             let addend = addend.expect("a convolution that adds has what it adds");
-            let how =
-                self.column.as_ref().map_or(Combination::Sum, |c| Combination::Column(&c.data()[columns.clone()]));
+            let how = self.column.as_ref().map_or(Combination::Sum, |column| Combination::Column(column.data()));
             combine(isa, how, addend, ring, own, frames.clone(), columns.clone());
         }
         if let Some(function) = &self.then {
@@ -86,7 +85,7 @@ pub(super) struct InRegisters<'a> {
 }
 
 /// What of an epilogue is still to be done.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Left {
     Nothing,
     /// The last function.
@@ -100,12 +99,40 @@ pub(super) enum Combination<'a> {
     Sum,
     Product,
     Greatest,
-    /// The sum, the other row's one channel multiplied by these.
+    /// The sum, the other row's one channel multiplied by these: `[channels]`.
     Column(&'a [f32]),
+}
+
+impl Combination<'_> {
+    /// The same for these columns alone.
+    fn of(self, columns: Range<usize>) -> Self {
+        if let Self::Column(column) = self { Self::Column(&column[columns]) } else { self }
+    }
 }
 
 /// Adds to the `columns` of `frames`, or multiplies them by, the same of `x`; one channel goes to all.
 pub(super) fn combine(
+    isa: Isa,
+    how: Combination<'_>,
+    x: Source<'_>,
+    ring: Ring,
+    own: &mut [f32],
+    frames: Range<i64>,
+    columns: Range<usize>,
+) {
+    if ring.is_in_planes() {
+        for plane in columns {
+            let (ring, start) = ring.plane(plane);
+            let how = how.of(plane..plane + 1);
+            combine_rows(isa, how, x.plane(plane), ring, &mut own[start..], frames.clone(), 0..1);
+        }
+    } else {
+        combine_rows(isa, how.of(columns.clone()), x, ring, own, frames, columns);
+    }
+}
+
+/// As [`combine`]; of a column, the values of these columns alone.
+fn combine_rows(
     isa: Isa,
     how: Combination<'_>,
     x: Source<'_>,

@@ -295,7 +295,7 @@ impl Columns<'_> {
     }
 }
 
-/// The sum of all inputs, which have as many channels as the ring: each value is read and written once.
+/// The sum of all inputs, which have as many channels as the ring and lie as it does: each value is read and written once.
 pub(super) fn sum<'a>(
     isa: Isa,
     inputs: usize,
@@ -304,20 +304,31 @@ pub(super) fn sum<'a>(
     own: &mut [f32],
     frames: Range<i64>,
 ) {
+    let planes = ring.planes();
+    let row = ring.channels / planes;
     for first in (0..inputs).step_by(TERMS) {
         let terms = first..inputs.min(first + TERMS);
         let mut n = frames.start;
         while n < frames.end {
-            let piece = |ring: Ring| ring.stretches(n..frames.end).next().map_or(n, |piece| piece.end);
-            let end = terms.clone().map(|slot| piece(source(slot).ring)).fold(piece(ring), i64::min);
-            let length = (end - n) as usize * ring.channels;
+            let mut end = ring.end_of_stretch(n, frames.end);
             let mut x: [&[f32]; TERMS] = [&[]; TERMS];
-            for (x, slot) in x.iter_mut().zip(terms.clone()) {
+            let mut plane_len = [0; TERMS];
+            for (term, slot) in terms.clone().enumerate() {
                 let source = source(slot);
-                *x = &source.own[source.ring.at(n)..][..length];
+                end = source.ring.end_of_stretch(n, end);
+                x[term] = &source.own[source.ring.slot(n) * row..];
+                plane_len[term] = source.ring.plane_len();
             }
-            let y = &mut own[ring.at(n)..][..length];
-            isa.run(Sum { adds: first > 0, x: &x[..terms.len()], y });
+            let length = (end - n) as usize * row;
+            let y = &mut own[ring.slot(n) * row..];
+            for plane in 0..planes {
+                let mut of_plane: [&[f32]; TERMS] = [&[]; TERMS];
+                for term in 0..terms.len() {
+                    of_plane[term] = &x[term][plane * plane_len[term]..][..length];
+                }
+                let y = &mut y[plane * ring.plane_len()..][..length];
+                isa.run(Sum { adds: first > 0, x: &of_plane[..terms.len()], y });
+            }
             n = end;
         }
     }

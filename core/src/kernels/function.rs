@@ -64,10 +64,21 @@ impl Function {
         if columns.is_empty() {
             return;
         }
+        if ring.is_in_planes() {
+            for plane in columns {
+                let (ring, start) = ring.plane(plane);
+                self.apply_to_rows(isa, ring, &mut own[start..], frames.clone(), plane..plane + 1);
+            }
+        } else {
+            self.apply_to_rows(isa, ring, &mut own[columns.start..], frames, columns);
+        }
+    }
+
+    /// As [`Self::apply`]; the first of the columns is the first value of `own`.
+    fn apply_to_rows(&self, isa: Isa, ring: Ring, own: &mut [f32], frames: Range<i64>, columns: Range<usize>) {
         for piece in ring.stretches(frames) {
-            let at = ring.at(piece.start);
-            let rows = (piece.end - piece.start) as usize;
-            let values = &mut own[at + columns.start..at + (rows - 1) * ring.channels + columns.end];
+            let last = (piece.end - piece.start - 1) as usize * ring.channels;
+            let values = &mut own[ring.at(piece.start)..][..last + columns.len()];
             isa.run(Apply { function: self, values, channels: ring.channels, columns: columns.clone() });
         }
     }

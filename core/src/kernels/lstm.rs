@@ -1,11 +1,13 @@
 //! A long short-term memory. What the input gives to the gates is computed for many frames at once; what the state gives,
 //! one frame after another. Its hidden state is its own frame before; its cell state lies behind the ring's frames.
 
+mod pair;
 mod steps;
 
 use std::ops::Range;
 
-use steps::Steps;
+pub(crate) use pair::LstmPair;
+use steps::{State, Steps};
 
 use super::Source;
 use super::conv::PackedConv;
@@ -105,23 +107,37 @@ impl Lstm {
         before[self.hidden..].fill(0.0);
         let (own, cell) = own.split_at_mut(ring.memory_start());
         let cell = &mut cell[..self.lanes()];
-        if n == 0 {
-            cell[..self.hidden].copy_from_slice(self.initial_cell.data());
-            cell[self.hidden..].fill(0.0);
-        }
         let gates = self.gates();
         let input_gates = &mut rest[..gates.len()];
-        let mut state = [before, after];
+        let mut state = State { cell, hidden: [before, after] };
+        if n == 0 {
+            self.start(&mut state);
+        }
         let mut resets = 0;
         while n < frames.end {
             let batch = n..frames.end.min(n + BATCH);
-            let panels = 0..self.from_input.panels();
-            self.from_input.run(input, None, None, gates, input_gates, batch.clone(), panels);
-            let steps = Steps { lstm: self, input_gates, gates, ring, own, cell, state: &mut state, frames: batch };
+            self.give(input, gates, input_gates, batch.clone());
+            let steps = Steps::new(self, (gates, input_gates), (ring, own), &mut state, batch);
             n += BATCH;
             resets += self.isa.run(steps);
         }
         resets
+    }
+
+    /// Makes the state what it is before frame 0.
+    fn start(&self, state: &mut State<'_>) {
+        let State { cell, hidden: [hidden, _] } = state;
+        for (state, initial) in [(hidden, &self.initial_hidden), (cell, &self.initial_cell)] {
+            state[..self.hidden].copy_from_slice(initial.data());
+            state[self.hidden..].fill(0.0);
+        }
+    }
+
+    /// What the input gives to the gates of `frames`.
+    fn give(&self, input: Source<'_>, gates: Ring, input_gates: &mut [f32], frames: Range<i64>) {
+        if !frames.is_empty() {
+            self.from_input.run(input, None, None, gates, input_gates, frames, 0..self.from_input.panels());
+        }
     }
 
     /// The input's half of the gates, `[frame][gate][unit]`.

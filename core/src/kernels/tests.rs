@@ -3,5 +3,6 @@
 mod conv;
 mod frame;
 mod math;
+mod planes;
 mod recurrent;
 mod speed;

@@ -54,7 +54,7 @@ impl Silence {
         let mut bytes = 0;
         for (id, step) in steps.iter().enumerate() {
             let (back, ahead) = held[id];
-            let ring = Ring::new(0, back + ahead, mirrors[id], step.channels);
+            let ring = step.ring(0, back + ahead, mirrors[id]);
             bytes += ring.as_ref().map_or(u64::MAX / 4, |r| 4 * r.len() as u64);
             let Some(ring) = ring.filter(|_| bytes <= limit) else {
                 return Err(PlanError::TooLarge { node: step.name.clone(), bytes, limit });
@@ -81,7 +81,7 @@ impl Silence {
         let response = &self.steps[id];
         for frame in end - ring.frames()..end {
             let same = frame.rem_euclid(response.period) - response.period;
-            ring.row_mut(own, frame).copy_from_slice(response.ring.row(&response.values, same));
+            ring.put(own, frame, &response.ring, &response.values, same);
         }
         ring.reflect(own, end - ring.frames()..end);
     }
@@ -89,8 +89,10 @@ impl Silence {
 
 impl Response {
     fn copy(&mut self, from: i64, to: i64) {
-        let (from, to) = (self.ring.at(from), self.ring.at(to));
-        self.values.copy_within(from..from + self.ring.channels, to);
+        for (ring, start) in self.ring.each_plane() {
+            let (from, to) = (start + ring.at(from), start + ring.at(to));
+            self.values.copy_within(from..from + ring.channels, to);
+        }
     }
 
     fn source(&self) -> Source<'_> {

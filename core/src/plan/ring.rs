@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-/// A ring of frames, `[frame][channel]`, with its first frames repeated behind the end: so `mirror + 1` consecutive
-/// frames are contiguous wherever they begin.
+/// A ring of frames with its first ones repeated behind the end: so `mirror + 1` consecutive frames are contiguous
+/// wherever they begin. Frames are rows, `[frame][channel]`, or each channel is a plane, `[channel][frame]`: a ring of rows
+/// of one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ring {
     /// First value in the arena.
@@ -16,6 +17,8 @@ pub(crate) struct Ring {
     pub(crate) channels: usize,
     /// Values of its step's own behind all frames.
     memory: usize,
+    /// Whether each channel is a plane.
+    in_planes: bool,
 }
 
 /// Positions of frames at an even distance.
@@ -83,7 +86,22 @@ impl Ring {
     pub(crate) fn new(start: usize, frames: i64, mirror: usize, channels: usize) -> Option<Self> {
         let frames = usize::try_from(frames.max(1)).ok()?.max(mirror);
         frames.checked_add(mirror)?.checked_mul(channels)?.checked_mul(4)?.checked_add(4 * ALIGNMENT)?;
-        Some(Self { start, frames: i64::try_from(frames).ok()?, mirror: mirror as i64, channels, memory: 0 })
+        Some(Self {
+            start,
+            frames: i64::try_from(frames).ok()?,
+            mirror: mirror as i64,
+            channels,
+            memory: 0,
+            in_planes: false,
+        })
+    }
+
+    /// The same in planes, with room for whole vectors from any frame on. A power of two of frames, where a frame's place is
+    /// found without a division: planes are read and written in short calls.
+    pub(crate) fn in_planes(self) -> Option<Self> {
+        let frames = (self.frames as usize).checked_next_power_of_two()?.max(ALIGNMENT);
+        let mirror = (self.mirror as usize).checked_next_multiple_of(ALIGNMENT)?;
+        Some(Self { in_planes: true, ..Self::new(self.start, i64::try_from(frames).ok()?, mirror, self.channels)? })
     }
 
     /// The same with `memory` values of its step's own behind all frames.
@@ -94,6 +112,40 @@ impl Ring {
     /// Values held, the repeated ones and the step's own too, up to the next multiple of [`ALIGNMENT`].
     pub(crate) fn len(&self) -> usize {
         self.memory_start() + self.memory.next_multiple_of(ALIGNMENT)
+    }
+
+    /// One of its planes, or all of it where it has rows, and where that begins in the ring's own slice of the arena.
+    #[inline(always)]
+    pub(crate) fn plane(self, plane: usize) -> (Self, usize) {
+        if self.is_in_planes() {
+            (Self { channels: 1, memory: 0, ..self }, plane * self.plane_len())
+        } else {
+            (self, 0)
+        }
+    }
+
+    /// All of its planes, in order.
+    #[inline(always)]
+    pub(crate) fn each_plane(self) -> impl Iterator<Item = (Self, usize)> {
+        (0..self.planes()).map(move |plane| self.plane(plane))
+    }
+
+    /// Planes that it is made of; 1 where it has rows.
+    #[inline(always)]
+    pub(crate) fn planes(&self) -> usize {
+        if self.in_planes { self.channels } else { 1 }
+    }
+
+    /// Whether each channel is a plane, and there are several.
+    #[inline(always)]
+    pub(crate) fn is_in_planes(&self) -> bool {
+        self.planes() > 1
+    }
+
+    /// Values from one plane to the next.
+    #[inline(always)]
+    pub(crate) fn plane_len(&self) -> usize {
+        (self.frames + self.mirror) as usize
     }
 
     /// Position of the step's own values, relative to `start`.
@@ -114,6 +166,7 @@ impl Ring {
     /// Position of the frame's first value, relative to `start`.
     #[inline(always)]
     pub(crate) fn at(&self, frame: i64) -> usize {
+        debug_assert!(!self.in_planes || self.channels == 1, "rows");
         self.slot(frame) * self.channels
     }
 
@@ -157,9 +210,15 @@ impl Ring {
             if start >= frames.end {
                 return None;
             }
-            from = frames.end.min(start + self.frames - self.slot(start) as i64);
+            from = self.end_of_stretch(start, frames.end);
             Some(start..from)
         })
+    }
+
+    /// Up to where the frames from `from` on lie in one piece, `end` at most.
+    #[inline(always)]
+    pub(crate) fn end_of_stretch(self, from: i64, end: i64) -> i64 {
+        end.min(from + self.frames - self.slot(from) as i64)
     }
 
     /// Repeats behind the end what `frames`, just written, put into the first frames.
@@ -170,19 +229,32 @@ impl Ring {
         }
     }
 
+    /// Puts frame `from` of `source`, which lies as this ring does, where frame `to` is.
+    pub(crate) fn put(&self, own: &mut [f32], to: i64, source: &Self, values: &[f32], from: i64) {
+        for ((ring, start), (source, first)) in self.each_plane().zip(source.each_plane()) {
+            ring.row_mut(&mut own[start..], to).copy_from_slice(source.row(&values[first..], from));
+        }
+    }
+
+    /// Place of a frame among those held.
     #[inline(always)]
-    fn slot(&self, frame: i64) -> usize {
-        frame.rem_euclid(self.frames) as usize
+    pub(crate) fn slot(&self, frame: i64) -> usize {
+        if self.in_planes { (frame & (self.frames - 1)) as usize } else { frame.rem_euclid(self.frames) as usize }
     }
 
     fn copy_behind(&self, own: &mut [f32], frames: Range<i64>) {
         let frames = frames.start.max(frames.end - self.frames())..frames.end;
+        let row = if self.in_planes { 1 } else { self.channels };
         for piece in self.stretches(frames) {
             let first = self.slot(piece.start) as i64;
             let end = (first + piece.end - piece.start).min(self.mirror);
             if first < end {
-                let values = first as usize * self.channels..end as usize * self.channels;
-                own.copy_within(values.clone(), values.start + self.frames() as usize * self.channels);
+                let values = first as usize * row..end as usize * row;
+                let behind = self.frames as usize * row;
+                for plane in (0..self.planes()).map(|plane| plane * self.plane_len()) {
+                    let values = plane + values.start..plane + values.end;
+                    own.copy_within(values.clone(), values.start + behind);
+                }
             }
         }
     }

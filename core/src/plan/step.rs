@@ -2,6 +2,9 @@
 //! become its epilogue; a heavy convolution becomes two steps, so that the taps on frames that are already there are
 //! summed before the newest frame arrives.
 
+use super::planes;
+use super::ring::Ring;
+use crate::graph::Lstm;
 use crate::kernels::{Epilogue, Function};
 use crate::stream::{CachedConv, ConvKind, Part, StreamGraph, StreamNode, StreamOp};
 use crate::tensor::{Tensor, Weight};
@@ -21,6 +24,8 @@ pub(crate) struct Step {
     pub(crate) channels: usize,
     /// Ticks per frame.
     pub(crate) ticks: i64,
+    /// Whether its channels lie in planes.
+    pub(crate) in_planes: bool,
 }
 
 /// What a step does.
@@ -29,6 +34,8 @@ pub(crate) enum Task {
     /// A convolution, or some of its taps. Reads its input, then the older taps' sums where it adds to them, then the
     /// epilogue's addend.
     Conv { conv: CachedConv, part: Part, epilogue: Epilogue },
+    /// Two LSTMs, of which the second reads the first.
+    LstmPair(Box<[Lstm; 2]>),
     /// Any other op.
     Op(StreamOp),
 }
@@ -46,9 +53,13 @@ impl Step {
     /// Whether its frames from 0 on are no mere response to silence: they are drawn, remembered, learned from, or
     /// a player's hands reach them.
     pub(crate) fn is_personal(&self) -> bool {
-        use StreamOp::{AdaIn, Gaussian, Gru, LatentEdit, Lstm, NoiseSynth, Parameter, Rnn};
-        let Task::Op(op) = &self.task else { return false };
-        let is_recurrent = matches!(op, Gru(_) | Lstm(_) | Rnn(_));
+        use StreamOp::{AdaIn, Gaussian, Gru, LatentEdit, NoiseSynth, Parameter, Rnn};
+        let op = match &self.task {
+            Task::Conv { .. } => return false,
+            Task::LstmPair(_) => return true,
+            Task::Op(op) => op,
+        };
+        let is_recurrent = matches!(op, Gru(_) | StreamOp::Lstm(_) | Rnn(_));
         is_recurrent || matches!(op, Gaussian { .. } | NoiseSynth(_) | LatentEdit | AdaIn { .. } | Parameter(_))
     }
 
@@ -57,12 +68,19 @@ impl Step {
         matches!(&self.task, Task::Op(StreamOp::Parameter(_)))
     }
 
+    /// A ring of its frames, or `None` where it cannot be addressed.
+    pub(crate) fn ring(&self, start: usize, frames: i64, mirror: usize) -> Option<Ring> {
+        let ring = Ring::new(start, frames, mirror, self.channels)?;
+        if self.in_planes { ring.in_planes() } else { Some(ring) }
+    }
+
     /// What it does, in tables.
     pub(crate) fn op_name(&self) -> &'static str {
         match &self.task {
             Task::Conv { part: Part::Older { .. }, .. } => "conv, older taps",
             Task::Conv { part: Part::Newest { .. }, .. } => "conv, newest tap",
             Task::Conv { conv, .. } => conv.name(),
+            Task::LstmPair(_) => "two lstms",
             Task::Op(op) => op.name(),
         }
     }
@@ -73,7 +91,7 @@ const SPLIT_BYTES: usize = 1 << 18;
 /// A split must not straddle a block of the kernel's summation.
 const SPLIT_CHANNELS: usize = 32;
 
-/// The steps of `stream`, inputs before readers; where `every_node`, nothing is fused. Step 0 is the input, the last step
+/// The steps of `stream`, inputs before readers; where `every_node`, nothing is fused, and all signals are rows. Step 0 is the input, the last step
 /// the output.
 pub(crate) fn steps(stream: &StreamGraph, every_node: bool) -> Vec<Step> {
     let nodes = stream.nodes();
@@ -100,7 +118,22 @@ pub(crate) fn steps(stream: &StreamGraph, every_node: bool) -> Vec<Step> {
                 },
                 channels: node.channels,
                 ticks: node.timeline.step,
+                in_planes: false,
             }),
+            Fused::LstmPair { first } => {
+                let (StreamOp::Lstm(one), StreamOp::Lstm(two)) = (&nodes[*first].op, &node.op) else {
+                    unreachable!("pairs are LSTMs")
+                };
+                steps.push(Step {
+                    node: Some(id),
+                    name: node.name.clone(),
+                    task: Task::LstmPair(Box::new([one.clone(), two.clone()])),
+                    inputs: vec![same(nodes[*first].inputs[0], &step_of)],
+                    channels: node.channels,
+                    ticks: node.timeline.step,
+                    in_planes: false,
+                });
+            }
             Fused::Conv { conv, addend, epilogue } => {
                 let trained = &nodes[*conv];
                 let StreamOp::Conv(cached) = &trained.op else { unreachable!("fusions start at convolutions") };
@@ -113,6 +146,7 @@ pub(crate) fn steps(stream: &StreamGraph, every_node: bool) -> Vec<Step> {
                         inputs: std::iter::once(own).chain(more).collect(),
                         channels: trained.channels,
                         ticks: trained.timeline.step,
+                        in_planes: false,
                     });
                     steps.len() - 1
                 };
@@ -129,6 +163,9 @@ pub(crate) fn steps(stream: &StreamGraph, every_node: bool) -> Vec<Step> {
         }
         step_of[id] = steps.len() - 1;
     }
+    if !every_node {
+        planes::lay(&mut steps);
+    }
     steps
 }
 
@@ -138,12 +175,14 @@ enum Fused {
     None,
     /// A later node's step computes it.
     Into,
+    /// It is an LSTM that alone reads the LSTM `first`.
+    LstmPair { first: usize },
     /// It ends a chain that starts at the convolution `conv`.
     Conv { conv: usize, addend: Option<usize>, epilogue: Epilogue },
 }
 
 /// Chains of a convolution, a function, a sum and a function, each read by the next alone; what is added may be one
-/// channel times a column.
+/// channel times a column. And pairs of LSTMs.
 fn fusions(nodes: &[StreamNode], every_node: bool) -> Vec<Fused> {
     let mut readers: Vec<Vec<usize>> = vec![vec![]; nodes.len()];
     for (id, node) in nodes.iter().enumerate() {
@@ -164,6 +203,15 @@ fn fusions(nodes: &[StreamNode], every_node: bool) -> Vec<Fused> {
         {
             columns[id] = Some(*column);
             fusions[*column] = Fused::Into;
+        }
+    }
+    for first in 0..nodes.len() {
+        if let (StreamOp::Lstm(_), Fused::None) = (&nodes[first].op, &fusions[first])
+            && let Some(second) = only_reader(first)
+            && matches!(nodes[second].op, StreamOp::Lstm(_))
+        {
+            fusions[first] = Fused::Into;
+            fusions[second] = Fused::LstmPair { first };
         }
     }
     for conv in 0..nodes.len() {

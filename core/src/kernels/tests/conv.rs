@@ -64,7 +64,7 @@ fn splittable() -> impl Strategy<Value = CachedConv> {
 }
 
 /// Values in [−1, 1).
-fn draws(seed: u64) -> impl FnMut() -> f32 {
+pub(super) fn draws(seed: u64) -> impl FnMut() -> f32 {
     let mut state = seed | 1;
     move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -72,7 +72,7 @@ fn draws(seed: u64) -> impl FnMut() -> f32 {
     }
 }
 
-fn value(frame: i64, c: usize) -> f32 {
+pub(super) fn value(frame: i64, c: usize) -> f32 {
     (((frame * 31 + c as i64 * 17) % 23) as f32 / 11.0).sin()
 }
 
@@ -147,7 +147,7 @@ impl Run {
     }
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
+pub(super) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
 
