@@ -284,6 +284,7 @@ impl Kernel {
             Self::Frame(StreamOp::DepthToTime { factor }) => {
                 frame::depth_to_time(isa, *factor, source(0), ring, own, frames);
             }
+            Self::Frame(StreamOp::AlternateSign) => frame::alternate_sign(isa, source(0), ring, own, frames),
             Self::Frame(StreamOp::LayerNorm(layer)) => {
                 let channels = ring.channels;
                 frame::rows(source(0), ring, own, frames, |x, y| isa.run(Normed { norm: layer, channels, x, y }));
@@ -299,10 +300,10 @@ impl Kernel {
                     to += x.ring.channels;
                 }
             }
-            Self::Frame(op) => {
-                let draws = (randomness, amounts.temperature);
-                frame::run(op, source(0), ring, own, frames, scratch, draws, edit);
+            Self::Frame(StreamOp::Gaussian { key, .. }) => {
+                frame::gaussian(isa, *key, randomness, amounts.temperature, ring, own, frames);
             }
+            Self::Frame(op) => frame::run(op, source(0), ring, own, frames, scratch, edit),
             Self::AdaIn(adain) => adain.run(isa, source(0), ring, own, frames, adaptation),
             Self::Parameter(parameter) => {
                 let (default, held) = (&parameter.default[..], held.unwrap_or(&parameter.default));

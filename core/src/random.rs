@@ -31,36 +31,54 @@ impl Default for Amounts {
 impl Randomness {
     /// A draw from N(0, 1) for one channel of one frame of the node named by `key`. Zero before the signal.
     pub fn normal(self, key: u32, frame: i64, channel: usize) -> f32 {
-        let Self::Seeded(seed) = self else { return 0.0 };
-        if frame < 0 {
-            return 0.0;
-        }
-        let bits = hash(seed, key, frame, channel);
-        // Box–Muller; the first uniform lies in (0, 1], so that its logarithm is finite.
-        let u = ((bits >> 40) as f32 + 1.0) / (1u32 << 24) as f32;
-        let v = ((bits >> 16) & 0xff_ffff) as f32 / (1u32 << 24) as f32;
+        let Some(draws) = self.draws(key, frame) else { return 0.0 };
+        let (u, v) = draws.polar(channel);
         (-2.0 * u.ln()).sqrt() * (TAU * v).cos()
     }
 
     /// A draw from [−1, 1) for one channel of one frame of the node named by `key`. Zero before the signal.
     pub fn uniform(self, key: u32, frame: i64, channel: usize) -> f32 {
-        let Self::Seeded(seed) = self else { return 0.0 };
-        if frame < 0 {
-            return 0.0;
+        let bits = self.draws(key, frame).map(|draws| draws.bits(channel));
+        bits.map_or(0.0, |bits| (bits >> 40) as f32 / (1u32 << 23) as f32 - 1.0)
+    }
+
+    /// What the channels of one frame of the node named by `key` are drawn from; nothing where all are zero.
+    pub(crate) fn draws(self, key: u32, frame: i64) -> Option<Draws> {
+        match self {
+            Self::Seeded(seed) if frame >= 0 => Some(Draws::new(seed, key, frame)),
+            _ => None,
         }
-        let bits = hash(seed, key, frame, channel);
-        (bits >> 40) as f32 / (1u32 << 23) as f32 - 1.0
     }
 }
 
-/// Three rounds of the splitmix64 finaliser (Steele, Lea & Flood, *Fast Splittable Pseudorandom Number Generators*,
-/// 2014), one for each part of the counter.
-fn hash(seed: u64, key: u32, frame: i64, channel: usize) -> u64 {
-    let a = mix(seed ^ u64::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    let b = mix(a.wrapping_add(frame as u64).wrapping_add(0x9e37_79b9_7f4a_7c15));
-    mix(b.wrapping_add(channel as u64).wrapping_add(0x9e37_79b9_7f4a_7c15))
+/// What the channels of one frame are drawn from: three rounds of the splitmix64 finaliser (Steele, Lea & Flood, *Fast
+/// Splittable Pseudorandom Number Generators*, 2014), one for each part of the counter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Draws(u64);
+
+impl Draws {
+    fn new(seed: u64, key: u32, frame: i64) -> Self {
+        let a = mix(seed ^ u64::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        Self(mix(a.wrapping_add(frame as u64).wrapping_add(0x9e37_79b9_7f4a_7c15)))
+    }
+
+    #[inline(always)]
+    fn bits(self, channel: usize) -> u64 {
+        mix(self.0.wrapping_add(channel as u64).wrapping_add(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// Two uniform draws, of which Box and Muller make a normal one: `√(−2 ln u) · cos(2π v)`. The first lies in (0, 1], so
+    /// that its logarithm is finite.
+    #[inline(always)]
+    pub(crate) fn polar(self, channel: usize) -> (f32, f32) {
+        let bits = self.bits(channel);
+        let u = ((bits >> 40) as f32 + 1.0) / (1u32 << 24) as f32;
+        let v = ((bits >> 16) & 0xff_ffff) as f32 / (1u32 << 24) as f32;
+        (u, v)
+    }
 }
 
+#[inline(always)]
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,14 +1,15 @@
 //! Everything that moves values more than it computes: one frame from the frames it reads.
 
 use std::array::from_fn;
+use std::f32::consts::TAU;
 use std::ops::Range;
 
 use super::isa::Isa;
 use super::vector::{EIGHT, LANES, Simd, Work};
-use super::{Source, angles};
+use super::{Source, angles, math};
 use crate::engine::LatentEdit;
 use crate::plan::Ring;
-use crate::random::Randomness;
+use crate::random::{Draws, Randomness};
 use crate::stream::StreamOp;
 use crate::tensor::Tensor;
 
@@ -29,7 +30,6 @@ pub(super) fn run(
     own: &mut [f32],
     frames: Range<i64>,
     scratch: &mut [f32],
-    (randomness, temperature): (Randomness, f32),
     mut edit: Option<&mut LatentEdit>,
 ) {
     let mut places = ring.walk(frames.start, 1);
@@ -55,6 +55,8 @@ pub(super) fn run(
             | StreamOp::Lstm(_)
             | StreamOp::Rnn(_)
             | StreamOp::PRelu { .. }
+            | StreamOp::AlternateSign
+            | StreamOp::Gaussian { .. }
             | StreamOp::Concat
             | StreamOp::Slice { .. }
             | StreamOp::LayerNorm(_)
@@ -62,15 +64,6 @@ pub(super) fn run(
             | StreamOp::DepthToTime { .. }
             | StreamOp::Repeat { .. }
             | StreamOp::Parameter(_) => unreachable!("has a kernel of its own"),
-            StreamOp::AlternateSign => {
-                let odd_sign = if n.rem_euclid(2) == 0 { -1.0 } else { 1.0 };
-                for (c, (y, x)) in y.iter_mut().zip(row).enumerate() {
-                    *y = if c % 2 == 1 { odd_sign * x } else { *x };
-                }
-            }
-            StreamOp::Gaussian { key, .. } => {
-                y.iter_mut().enumerate().for_each(|(c, y)| *y = temperature * randomness.normal(*key, n, c));
-            }
             StreamOp::UnitNorm => {
                 let norm = row.iter().map(|v| v * v).sum::<f32>().sqrt();
                 let gain = if norm > 0.0 { 1.0 / norm } else { 0.0 };
@@ -100,6 +93,92 @@ pub(super) fn rows(
     for piece in ring.stretches(frames).flat_map(|piece| x.ring.stretches(piece)) {
         let length = (piece.end - piece.start) as usize * ring.channels;
         make(&x.own[x.ring.at(piece.start)..][..length], &mut own[ring.at(piece.start)..][..length]);
+    }
+}
+
+/// Draws `frames` from N(0, 1), times `gain`, into the ring slice `own`.
+pub(super) fn gaussian(
+    isa: Isa,
+    key: u32,
+    randomness: Randomness,
+    gain: f32,
+    ring: Ring,
+    own: &mut [f32],
+    frames: Range<i64>,
+) {
+    for n in frames {
+        let row = ring.row_mut(own, n);
+        match randomness.draws(key, n) {
+            Some(draws) => isa.run(Normal { draws, gain, row }),
+            None => row.fill(0.0),
+        }
+    }
+}
+
+/// A row of normal draws.
+struct Normal<'a> {
+    draws: Draws,
+    gain: f32,
+    row: &'a mut [f32],
+}
+
+impl Work for Normal<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn on<S: Simd>(self, s: S) {
+        for (line, y) in self.row.chunks_mut(LANES).enumerate() {
+            let mut polar = [[0.0; LANES]; 2];
+            for lane in 0..y.len() {
+                let (u, v) = self.draws.polar(line * LANES + lane);
+                (polar[0][lane], polar[1][lane]) = (u, TAU * v);
+            }
+            // Lanes beyond the row stay what nobody stores.
+            let mut radius = [0.0; LANES];
+            s.store(s.mul(s.splat(-2.0), math::log(s, s.load(&polar[0]))), &mut radius);
+            radius.iter_mut().for_each(|square: &mut f32| *square = square.sqrt());
+            let normal = s.mul(s.load(&radius), math::cos(s, s.load(&polar[1])));
+            s.store_part(s.mul(s.splat(self.gain), normal), y);
+        }
+    }
+}
+
+/// Puts `frames` of `x`, odd channels of even frames negated, into the ring slice `own`.
+pub(super) fn alternate_sign(isa: Isa, x: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64>) {
+    for piece in ring.stretches(frames).flat_map(|piece| x.ring.stretches(piece)) {
+        let length = (piece.end - piece.start) as usize * ring.channels;
+        isa.run(Alternated {
+            channels: ring.channels,
+            negates: piece.start % 2 == 0,
+            x: &x.own[x.ring.at(piece.start)..][..length],
+            y: &mut own[ring.at(piece.start)..][..length],
+        });
+    }
+}
+
+/// Rows of which every second one has its odd channels negated.
+struct Alternated<'a> {
+    channels: usize,
+    /// Whether the first row has.
+    negates: bool,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl Work for Alternated<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn on<S: Simd>(self, s: S) {
+        let odd = s.bits(s.load(&from_fn(|lane| if lane % 2 == 1 { -0.0 } else { 0.0 })));
+        let mut signs = if self.negates { [odd, s.int(0)] } else { [s.int(0), odd] };
+        for (y, x) in self.y.chunks_mut(self.channels).zip(self.x.chunks(self.channels)) {
+            // Lines begin at even channels.
+            for (y, x) in y.chunks_mut(LANES).zip(x.chunks(LANES)) {
+                s.store_part(s.floats(s.xor(s.bits(s.load_part(x)), signs[0])), y);
+            }
+            signs.swap(0, 1);
+        }
     }
 }
 

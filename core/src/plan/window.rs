@@ -32,9 +32,9 @@ struct Ticks {
 /// Frames computed together, at most: what amortises a read of the weights, and fills a kernel's widest tile.
 const MOST_FRAMES: i64 = 16;
 /// Values computed together, at most, where frames are small: what amortises a call.
-const MOST_VALUES: i64 = 1024;
-/// Ticks that small frames computed together cover: a quarter of the slack, within these bounds.
-const TICKS: RangeInclusive<i64> = 128..=512;
+const MOST_VALUES: i64 = 2048;
+/// Ticks that small frames computed together cover: half of the slack, within these bounds.
+const TICKS: RangeInclusive<i64> = 128..=1024;
 /// What urgent work counts beyond its cost, because it cannot be levelled.
 const URGENT: f64 = 1.0;
 
@@ -69,7 +69,7 @@ pub(crate) fn batches(
             wished: &wishes[id],
             deadline: &deadlines[id],
             reserve: slack / 2,
-            most_ticks: (slack / 4).clamp(*TICKS.start(), *TICKS.end()),
+            most_ticks: (slack / 2).clamp(*TICKS.start(), *TICKS.end()),
             horizon,
             stake: stakes[id],
         };
