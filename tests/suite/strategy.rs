@@ -61,6 +61,7 @@ pub(crate) enum Layer {
     /// Whether source and target are learned.
     AdaIn([bool; 2]),
     Lstm(usize),
+    TwoLstms(usize, usize),
     Rnn(usize, RnnActivation),
     /// `act(f(x) + column · x₀)`.
     Column(Conv, usize),
@@ -124,6 +125,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         1 => (1..5usize).prop_map(Layer::Noise),
         1 => any::<[bool; 2]>().prop_map(Layer::AdaIn),
         1 => prop_oneof![1..4usize, 15..18usize].prop_map(Layer::Lstm),
+        1 => (1..10usize, prop_oneof![1..4usize, 15..18usize]).prop_map(|(first, second)| Layer::TwoLstms(first, second)),
         1 => (prop_oneof![1..4usize, 15..18usize], prop_oneof![Just(RnnActivation::Tanh), Just(RnnActivation::Relu)])
             .prop_map(|(hidden, activation)| Layer::Rnn(hidden, activation)),
         2 => (conv(), 0..22usize).prop_map(|(c, a)| Layer::Column(c, a)),
@@ -342,7 +344,9 @@ impl Builder {
             }
             Layer::Loudness(f, g) => {
                 let (f, g) = (self.branch(x, f), self.branch(x, &Conv { out: 1, grouped: false, ..g.clone() }));
-                self.push(Op::Mul, &[f, g]);
+                // A gain that grows would grow the rounding that came before it.
+                self.push(Op::Pointwise(Pointwise::Sigmoid), &[g]);
+                self.push(Op::Mul, &[f, self.at]);
             }
             Layer::Gru(hidden, [resets_state, starts_elsewhere]) => {
                 let n = self.channels();
@@ -356,16 +360,10 @@ impl Builder {
                 };
                 self.push(Op::Gru(gru), &[x]);
             }
-            Layer::Lstm(hidden) => {
-                let n = self.channels();
-                let lstm = Lstm {
-                    weight_ih: self.weight(vec![4 * hidden, n], 1.0),
-                    weight_hh: self.weight(vec![4 * hidden, *hidden], 1.0),
-                    bias: self.vector(4 * hidden, -0.5, 0.5),
-                    initial_hidden: self.vector(*hidden, -0.9, 0.9),
-                    initial_cell: self.vector(*hidden, -1.5, 1.5),
-                };
-                self.push(Op::Lstm(lstm), &[x]);
+            Layer::Lstm(hidden) => self.lstm(*hidden),
+            Layer::TwoLstms(first, second) => {
+                self.lstm(*first);
+                self.lstm(*second);
             }
             Layer::Rnn(hidden, activation) => {
                 let n = self.channels();
@@ -436,6 +434,17 @@ impl Builder {
         }
     }
 
+    fn lstm(&mut self, hidden: usize) {
+        let lstm = Lstm {
+            weight_ih: self.weight(vec![4 * hidden, self.channels()], 1.0),
+            weight_hh: self.weight(vec![4 * hidden, hidden], 1.0),
+            bias: self.vector(4 * hidden, -0.5, 0.5),
+            initial_hidden: self.vector(hidden, -0.9, 0.9),
+            initial_cell: self.vector(hidden, -1.5, 1.5),
+        };
+        self.push(Op::Lstm(lstm), &[self.at]);
+    }
+
     fn steered(&mut self, x: NodeId, steering: &Steering) {
         let Steering { every, channels, conv, multiplies, wide, name } = steering;
         if self.down * every > MOST {
@@ -449,6 +458,9 @@ impl Builder {
         self.push(Op::Parameter(parameter), &[x]);
         let out = if *wide { self.graph.node(x).channels } else { 1 };
         self.conv(&Conv { out, grouped: false, ..conv.clone() }, 1);
+        if *multiplies {
+            self.push(Op::Pointwise(Pointwise::Tanh), &[self.at]);
+        }
         self.push(Op::Repeat { factor: *every }, &[self.at]);
         self.push(if *multiplies { Op::Mul } else { Op::Add }, &[x, self.at]);
     }
