@@ -28,7 +28,8 @@ use crate::{demo, model};
 #[command(after_help = "\
 One thread plays the demo clip through the model, at every block size and with every slack. All configurations take \
 turns, so that whatever else the machine does hits them alike. Times are CPU time of the thread, unless they say wall; \
-what reading the clocks takes is measured and taken off, from ours and the peer's. \
+what reading the clocks takes is measured and taken off, from ours and the peer's. A turn makes all its calls in a row, \
+for RTF, and then as many one by one, for what single calls take: a clock that is read between short calls slows them. \
 The plan is told the smallest of the block sizes: a small model then computes as much together.
 
 Columns:

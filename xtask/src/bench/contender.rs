@@ -28,7 +28,13 @@ pub(crate) struct Ours {
 /// Calls that do nothing, for what the clocks take.
 const EMPTY_CALLS: usize = 101;
 
-/// Microseconds of one call.
+/// What a turn took: all calls in a row, which no clock disturbs, and then as many one by one.
+pub(super) struct Turn {
+    pub(super) together: Call,
+    pub(super) calls: Vec<Call>,
+}
+
+/// Microseconds of one call, or of several.
 #[derive(Clone, Copy)]
 pub(super) struct Call {
     pub(super) cpu_us: f64,
@@ -58,16 +64,16 @@ impl Call {
 }
 
 impl Contender {
-    /// Makes `lead_in` calls to warm the caches up, and then `calls` that count. What reading the clocks takes is not
+    /// Makes `lead_in` calls to warm the caches up, and then `calls` that count, twice. What reading the clocks takes is not
     /// counted.
-    pub(super) fn take_turn(&mut self, lead_in: usize, calls: usize) -> Result<Vec<Call>> {
+    pub(super) fn take_turn(&mut self, lead_in: usize, calls: usize) -> Result<Turn> {
         match self {
             Self::Ours(ours) => {
                 let clocks = Call::empty();
-                (0..lead_in).for_each(|_| {
-                    ours.timed_call();
-                });
-                Ok((0..calls).map(|_| ours.timed_call().without(clocks)).collect())
+                (0..lead_in).for_each(|_| ours.call());
+                let together = Call::of(|| (0..calls).for_each(|_| ours.call())).without(clocks);
+                let calls = (0..calls).map(|_| ours.timed_call().without(clocks)).collect();
+                Ok(Turn { together, calls })
             }
             Self::Peer(peer) => peer.take_turn(lead_in, calls),
         }
@@ -86,6 +92,12 @@ impl Ours {
     /// One call; tells `observer` when a step begins and when it ended.
     pub(super) fn observed_call(&mut self, observer: &mut impl FnMut(usize, bool)) {
         self.with_next_block(|engine, input, output| engine.process_observed(input, output, observer));
+    }
+
+    fn call(&mut self) {
+        self.with_next_block(|engine, input, output| {
+            engine.process(input, output);
+        });
     }
 
     fn timed_call(&mut self) -> Call {

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::contender::{Call, Contender};
+use super::contender::{Call, Contender, Turn};
 use crate::progress::Progress;
 
 /// A contender, and how many of its calls make a turn.
@@ -50,33 +50,33 @@ pub(crate) fn measure(entries: &mut [Entry], seconds: f64, sampling_rate: u32, w
     let samples = seconds * f64::from(sampling_rate);
     let turns = (samples / TURN_SAMPLES as f64).ceil().max(1.0) as usize;
     let mut progress = Progress::new(what, (turns + 1) * entries.len());
-    let mut calls: Vec<Vec<Vec<Call>>> = entries.iter().map(|_| Vec::with_capacity(turns)).collect();
+    let mut taken: Vec<Vec<Turn>> = entries.iter().map(|_| Vec::with_capacity(turns)).collect();
     // The first turn warms up, and does not count.
     for turn in 0..=turns {
-        for (entry, calls) in entries.iter_mut().zip(&mut calls) {
+        for (entry, taken) in entries.iter_mut().zip(&mut taken) {
             let period = entry.period_calls.unwrap_or(1);
             let whole = TURN_SAMPLES.div_ceil(entry.block_samples).next_multiple_of(period);
-            let taken = entry.contender.take_turn(period, whole)?;
+            let own = entry.contender.take_turn(period, whole)?;
             if turn > 0 {
-                calls.push(taken);
+                taken.push(own);
             }
             progress.advance(1);
         }
     }
-    let costs = entries.iter().zip(&calls).map(|(entry, calls)| Cost::of(entry, calls, sampling_rate));
+    let costs = entries.iter().zip(&taken).map(|(entry, turns)| Cost::of(entry, turns, sampling_rate));
     Ok(costs.collect())
 }
 
 impl Cost {
-    fn of(entry: &Entry, turns: &[Vec<Call>], sampling_rate: u32) -> Self {
+    fn of(entry: &Entry, turns: &[Turn], sampling_rate: u32) -> Self {
         let budget_us = entry.block_samples as f64 * 1e6 / f64::from(sampling_rate);
         let mean = |time: fn(&Call) -> f64| {
-            let of_turn = |turn: &Vec<Call>| turn.iter().map(time).sum::<f64>() / turn.len() as f64;
+            let of_turn = |turn: &Turn| time(&turn.together) / turn.calls.len() as f64;
             quantile(turns.iter().map(of_turn).collect(), 0.5)
         };
-        let (mean_us, mean_wall_us) = (mean(|c| c.cpu_us), mean(|c| c.wall_us));
-        let all = |time: fn(&Call) -> f64| turns.iter().flatten().map(time).collect::<Vec<_>>();
+        let all = |time: fn(&Call) -> f64| turns.iter().flat_map(|turn| &turn.calls).map(time).collect::<Vec<_>>();
         let (cpu, wall) = (all(|c| c.cpu_us), all(|c| c.wall_us));
+        let mean_call_us = cpu.iter().sum::<f64>() / cpu.len() as f64;
         let call_peak_us = match entry.period_calls {
             Some(period) => {
                 let phase = |p| quantile(cpu.iter().copied().skip(p).step_by(period).collect(), 0.5);
@@ -86,8 +86,8 @@ impl Cost {
         };
         Self {
             calls: cpu.len(),
-            real_time_factor: mean_us / budget_us,
-            real_time_factor_wall: mean_wall_us / budget_us,
+            real_time_factor: mean(|c| c.cpu_us) / budget_us,
+            real_time_factor_wall: mean(|c| c.wall_us) / budget_us,
             call_median_us: quantile(cpu.clone(), 0.5),
             call_p99_us: quantile(cpu.clone(), 0.99),
             call_worst_us: quantile(cpu, 1.0),
@@ -95,7 +95,7 @@ impl Cost {
             call_wall_p99_us: quantile(wall.clone(), 0.99),
             call_wall_worst_us: quantile(wall, 1.0),
             call_peak_us,
-            peak_over_mean: call_peak_us / mean_us,
+            peak_over_mean: call_peak_us / mean_call_us,
         }
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::contender::Call;
+use super::contender::{Call, Turn};
 use crate::progress::spin;
 
 /// Engines that can be compared with.
@@ -21,7 +21,8 @@ pub(super) enum PeerKind {
     Nam,
 }
 
-/// A running peer. It reads `LEAD_IN CALLS` and answers with the CPU and wall nanoseconds of each call that counts.
+/// A running peer. It reads `LEAD_IN CALLS` and answers with the CPU and wall nanoseconds of all calls that count, and then of
+/// each of as many more.
 pub(crate) struct Peer {
     kind: PeerKind,
     child: Child,
@@ -40,6 +41,7 @@ struct Ready {
 /// The peer's answer to each order.
 #[derive(Deserialize)]
 struct Answer {
+    together_ns: [u64; 2],
     cpu_ns: Vec<u64>,
     wall_ns: Vec<u64>,
 }
@@ -157,7 +159,7 @@ impl Peer {
         &self.version
     }
 
-    pub(super) fn take_turn(&mut self, lead_in: usize, calls: usize) -> Result<Vec<Call>> {
+    pub(super) fn take_turn(&mut self, lead_in: usize, calls: usize) -> Result<Turn> {
         let sent = writeln!(self.orders, "{lead_in} {calls}").and_then(|()| self.orders.flush());
         if sent.is_err() {
             return Err(self.complaint());
@@ -165,7 +167,8 @@ impl Peer {
         let answer: Answer = self.answer()?;
         let us = |ns: &u64| *ns as f64 / 1e3;
         let call = |(cpu, wall): (&u64, &u64)| Call { cpu_us: us(cpu), wall_us: us(wall) };
-        Ok(answer.cpu_ns.iter().zip(&answer.wall_ns).map(call).collect())
+        let [cpu, wall] = &answer.together_ns;
+        Ok(Turn { together: call((cpu, wall)), calls: answer.cpu_ns.iter().zip(&answer.wall_ns).map(call).collect() })
     }
 
     fn answer<T: for<'a> Deserialize<'a>>(&mut self) -> Result<T> {
