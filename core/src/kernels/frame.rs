@@ -22,7 +22,6 @@ pub(super) fn scratch_len(op: &StreamOp) -> usize {
 }
 
 /// Computes `frames` of `op` into the ring slice `own`.
-#[expect(clippy::too_many_arguments, reason = "what any frame may read, by name")]
 pub(super) fn run(
     op: &StreamOp,
     x: Source<'_>,
