@@ -169,16 +169,22 @@ impl Engine {
             let (own, received) = (first.of_mut(&mut self.state.arena), self.state.received);
             for piece in first.stretches(received..received + taken as i64) {
                 let from = at + (piece.start - received) as usize;
-                let values = (piece.end - piece.start) as usize * first.channels;
-                interleave(input, from, &mut own[first.at(piece.start)..][..values]);
+                let frames = (piece.end - piece.start) as usize;
+                for ((ring, start), input) in first.each_plane().zip(input.chunks(first.row_len())) {
+                    let values = frames * ring.channels;
+                    interleave(input, from, &mut own[start + ring.at(piece.start)..][..values]);
+                }
             }
             let before = self.plan.due(self.state.received);
             self.advance(taken as i64, observe);
             let after = self.plan.due(self.state.received);
-            let ring = last.of(&self.state.arena);
+            let own = last.of(&self.state.arena);
             for piece in last.stretches(before..after) {
                 let frames = (piece.end - piece.start) as usize;
-                separate(&ring[last.at(piece.start)..][..frames * last.channels], output, written);
+                for ((ring, start), output) in last.each_plane().zip(output.chunks_mut(last.row_len())) {
+                    let values = frames * ring.channels;
+                    separate(&own[start + ring.at(piece.start)..][..values], output, written);
+                }
                 written += frames;
             }
         }
@@ -302,7 +308,7 @@ impl Engine {
         let progress = self.state.progress[step];
         let mut values = vec![0.0; ring.channels];
         for frame in progress.partial_end - ring.frames()..progress.end {
-            for ((ring, start), value) in ring.each_plane().zip(values.chunks_mut(ring.channels / ring.planes())) {
+            for ((ring, start), value) in ring.each_plane().zip(values.chunks_mut(ring.row_len())) {
                 value.copy_from_slice(ring.row(&own[start..], frame));
             }
             visit(frame, &values);
@@ -315,7 +321,9 @@ impl Engine {
         while self.state.received < 0 {
             let taken = self.plan.chunk.min(-self.state.received);
             let own = first.of_mut(&mut self.state.arena);
-            (0..taken).for_each(|i| first.row_mut(own, self.state.received + i).fill(0.0));
+            for (ring, start) in first.each_plane() {
+                (0..taken).for_each(|i| ring.row_mut(&mut own[start..], self.state.received + i).fill(0.0));
+            }
             self.advance(taken, &mut |_, _| {});
         }
     }

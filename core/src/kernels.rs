@@ -16,6 +16,7 @@ mod lstm;
 mod math;
 mod noise;
 mod norm;
+mod repeat;
 mod rnn;
 mod spectrum;
 #[cfg(test)]
@@ -280,7 +281,7 @@ impl Kernel {
             Self::Frame(StreamOp::Slice { start, channels }) => {
                 frame::copy_columns(isa, source(0), *start..start + channels, ring, own, 0, frames);
             }
-            Self::Frame(StreamOp::Repeat { factor }) => frame::repeat(isa, *factor, source(0), ring, own, frames),
+            Self::Frame(StreamOp::Repeat { factor }) => repeat::run(isa, *factor, source(0), ring, own, frames),
             Self::Frame(StreamOp::DepthToTime { factor }) => {
                 frame::depth_to_time(isa, *factor, source(0), ring, own, frames);
             }

@@ -148,7 +148,7 @@ impl Plan {
             Some(set) => Isa::new(set).ok_or(PlanError::Unavailable { set })?,
             None => Isa::best(),
         };
-        let steps = step::steps(stream, options.every_node);
+        let steps = step::steps(stream, options);
         let limit = MOST_SLACK.min(MOST_WALK / steps.len() as u64);
         if options.slack_samples > limit {
             return Err(PlanError::TooSlack { samples: options.slack_samples, limit });

@@ -74,7 +74,9 @@ impl PriorPlan {
     /// # Errors
     /// When the caches would not fit, or this machine lacks the instruction set of the options.
     pub fn new(prior: &PriorStream, options: &PlanOptions) -> Result<Arc<Self>, PlanError> {
-        let plan = Plan::with(prior.network(), &PlanOptions { slack_samples: 0, ..*options })?;
+        // Frames come singly, and are written and read as rows.
+        let options = PlanOptions { slack_samples: 0, block_samples: 1, ..*options };
+        let plan = Plan::with(prior.network(), &options)?;
         let mut prior = Self {
             pieces: pieces(&plan),
             initial: plan.initial.arena.clone(),

@@ -197,40 +197,6 @@ pub(super) fn copy(x: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64
     }
 }
 
-/// Frames `q · factor ..` are frame `q` of `x`, `factor` times.
-pub(super) fn repeat(isa: Isa, factor: usize, x: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64>) {
-    for piece in ring.stretches(frames) {
-        let mut n = piece.start;
-        while n < piece.end {
-            let (q, phase) = (n.div_euclid(factor as i64), n.rem_euclid(factor as i64));
-            let times = (factor as i64 - phase).min(piece.end - n);
-            let y = &mut own[ring.at(n)..][..times as usize * ring.channels];
-            isa.run(Repeated { row: x.row(q), y });
-            n += times;
-        }
-    }
-}
-
-/// As many times one row as there is room.
-struct Repeated<'a> {
-    row: &'a [f32],
-    y: &'a mut [f32],
-}
-
-impl Work for Repeated<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn on<S: Simd>(self, s: S) {
-        let width = self.row.len();
-        if width > EIGHT {
-            return self.y.chunks_exact_mut(width).for_each(|y| y.copy_from_slice(self.row));
-        }
-        let row = s.load(&from_fn(|lane| self.row[lane % width]));
-        self.y.chunks_mut(LANES / width * width).for_each(|y| s.store_part(row, y));
-    }
-}
-
 /// Frame `q · factor + p` is every `factor`-th value, from `p` on, of frame `q` of `x`.
 pub(super) fn depth_to_time(isa: Isa, factor: usize, x: Source<'_>, ring: Ring, own: &mut [f32], frames: Range<i64>) {
     for piece in ring.stretches(frames) {
@@ -300,6 +266,13 @@ pub(super) fn copy_columns(
     to: usize,
     frames: Range<i64>,
 ) {
+    if ring.is_in_planes() || x.ring.is_in_planes() {
+        for (column, to) in columns.zip(to..) {
+            let (ring, start) = ring.plane(to);
+            copy(x.plane(column), ring, &mut own[start..], frames.clone());
+        }
+        return;
+    }
     for piece in ring.stretches(frames) {
         for piece in x.ring.stretches(piece) {
             isa.run(Columns {
@@ -383,7 +356,7 @@ pub(super) fn sum<'a>(
     frames: Range<i64>,
 ) {
     let planes = ring.planes();
-    let row = ring.channels / planes;
+    let row = ring.row_len();
     for first in (0..inputs).step_by(TERMS) {
         let terms = first..inputs.min(first + TERMS);
         let mut n = frames.start;

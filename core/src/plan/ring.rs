@@ -142,6 +142,12 @@ impl Ring {
         self.planes() > 1
     }
 
+    /// Values of a frame that lie side by side.
+    #[inline(always)]
+    pub(crate) fn row_len(&self) -> usize {
+        if self.in_planes { 1 } else { self.channels }
+    }
+
     /// Values from one plane to the next.
     #[inline(always)]
     pub(crate) fn plane_len(&self) -> usize {
@@ -244,7 +250,7 @@ impl Ring {
 
     fn copy_behind(&self, own: &mut [f32], frames: Range<i64>) {
         let frames = frames.start.max(frames.end - self.frames())..frames.end;
-        let row = if self.in_planes { 1 } else { self.channels };
+        let row = self.row_len();
         for piece in self.stretches(frames) {
             let first = self.slot(piece.start) as i64;
             let end = (first + piece.end - piece.start).min(self.mirror);

@@ -2,8 +2,8 @@
 //! become its epilogue; a heavy convolution becomes two steps, so that the taps on frames that are already there are
 //! summed before the newest frame arrives.
 
-use super::planes;
 use super::ring::Ring;
+use super::{PlanOptions, planes};
 use crate::graph::Lstm;
 use crate::kernels::{Epilogue, Function};
 use crate::stream::{CachedConv, ConvKind, Part, StreamGraph, StreamNode, StreamOp};
@@ -91,11 +91,11 @@ const SPLIT_BYTES: usize = 1 << 18;
 /// A split must not straddle a block of the kernel's summation.
 const SPLIT_CHANNELS: usize = 32;
 
-/// The steps of `stream`, inputs before readers; where `every_node`, nothing is fused, and all signals are rows. Step 0 is the input, the last step
-/// the output.
-pub(crate) fn steps(stream: &StreamGraph, every_node: bool) -> Vec<Step> {
+/// The steps of `stream`, inputs before readers. Step 0 is the input, the last step the output. Where every node is asked
+/// for, nothing is fused; then, and where samples come singly, all signals are rows.
+pub(crate) fn steps(stream: &StreamGraph, options: &PlanOptions) -> Vec<Step> {
     let nodes = stream.nodes();
-    let fusions = fusions(nodes, every_node);
+    let fusions = fusions(nodes, options.every_node);
     let mut step_of = vec![usize::MAX; nodes.len()];
     let mut steps: Vec<Step> = Vec::with_capacity(nodes.len());
     for (id, node) in nodes.iter().enumerate() {
@@ -163,7 +163,7 @@ pub(crate) fn steps(stream: &StreamGraph, every_node: bool) -> Vec<Step> {
         }
         step_of[id] = steps.len() - 1;
     }
-    if !every_node {
+    if !options.every_node && options.block_samples != 1 {
         planes::lay(&mut steps);
     }
     steps

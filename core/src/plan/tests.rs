@@ -54,7 +54,7 @@ fn forecast(slack_samples: u64) -> super::Forecast {
 
 #[test]
 fn heavy_convolutions_are_split_and_functions_join_them() {
-    let steps = step::steps(&deep(), false);
+    let steps = step::steps(&deep(), &PlanOptions::default());
     let names: Vec<_> = steps.iter().map(|s| (s.name.as_str(), s.op_name())).collect();
     assert!(names.contains(&("branch.1", "conv, older taps")) && names.contains(&("branch.1", "conv, newest tap")));
     assert!(names.contains(&("branch.3", "conv")), "one tap cannot be split: {names:?}");
@@ -64,7 +64,7 @@ fn heavy_convolutions_are_split_and_functions_join_them() {
 #[test]
 fn no_batch_is_due_before_it_can_be_done() {
     let stream = deep();
-    let steps = step::steps(&stream, false);
+    let steps = step::steps(&stream, &PlanOptions::default());
     let kernels = kernels(&steps, stream.hop_ticks(), Isa::best());
     let total = kernels.iter().map(Kernel::weight_bytes).sum();
     let cost =

@@ -4,22 +4,26 @@
 
 #![allow(unsafe_code, reason = "the innermost loop, free of bounds checks")]
 
+mod chains;
+mod finish;
+mod strided;
+
 use std::ops::Range;
+
+use finish::Finish;
+use strided::{MOST_STRIDE, Picks};
 
 use super::segment::{Segment, segments};
 use super::{Layout, layout};
-use crate::graph::Pointwise;
 use crate::kernels::Source;
 use crate::kernels::epilogue::{Epilogue, Left};
-use crate::kernels::function::Function;
 use crate::kernels::isa::Isa;
-use crate::kernels::math;
 use crate::kernels::vector::{LANES, Simd, Work};
 use crate::plan::Ring;
 use crate::stream::{CachedConv, ConvKind, Part, Tap};
 
 /// Outputs, at most: with more of them, rows fill their vectors as well.
-const MOST_OUTPUTS: usize = 12;
+const MOST_OUTPUTS: usize = 16;
 
 /// A convolution of signals that lie in planes.
 #[derive(Debug)]
@@ -29,9 +33,15 @@ pub(crate) struct PlaneConv {
     pieces: Vec<Piece>,
     /// The oldest frame that is read, relative to the output frame.
     oldest: i64,
+    /// Frames from it to the newest.
+    span: usize,
+    /// Input frames from one output frame's to the next one's.
+    stride: usize,
+    /// Inputs of a group.
+    inputs: usize,
     outputs: usize,
-    /// Whether the products of an output are summed in chains.
-    in_chains: bool,
+    /// Chains that the products of an output are summed in; none where that is done in blocks.
+    chains: usize,
     epilogue: Epilogue,
     /// What of the epilogue follows in registers, and what is left then.
     finish: Finish,
@@ -39,54 +49,12 @@ pub(crate) struct PlaneConv {
     isa: Isa,
 }
 
-/// The functions of an epilogue that the sums meet in registers.
-#[derive(Clone, Copy, Debug)]
-struct Finish {
-    function: InPlace,
-    then: InPlace,
-}
-
-/// A function of sums that are in registers.
-#[derive(Clone, Copy, Debug)]
-enum InPlace {
-    Nothing,
-    LeakyRelu { slope: f32 },
-    Tanh,
-}
-
-impl InPlace {
-    /// The function, if it is one of these.
-    fn of(function: Option<&Function>) -> Option<Self> {
-        match function {
-            None => Some(Self::Nothing),
-            Some(Function::Pointwise(Pointwise::LeakyRelu { slope })) => Some(Self::LeakyRelu { slope: *slope }),
-            Some(Function::Pointwise(Pointwise::Tanh)) => Some(Self::Tanh),
-            Some(_) => None,
-        }
-    }
-
-    #[inline(always)]
-    fn of_each<S: Simd, const N: usize>(self, s: S, sums: &mut [S::F; N]) {
-        match self {
-            Self::Nothing => {}
-            Self::LeakyRelu { slope } => {
-                for n in 0..N {
-                    sums[n] = math::leaky_relu(s, sums[n], slope);
-                }
-            }
-            Self::Tanh => {
-                for n in 0..N {
-                    sums[n] = math::tanh(s, sums[n]);
-                }
-            }
-        }
-    }
-}
-
 /// Outputs that are summed together: eight, four, two or one.
 #[derive(Debug)]
 struct Panel {
     first: usize,
+    /// First input of its group.
+    input: usize,
     bias: Vec<f32>,
     /// `[product][output]`.
     weights: Vec<f32>,
@@ -97,7 +65,7 @@ struct Panel {
 struct Piece {
     /// Input frame, relative to the oldest.
     frame: usize,
-    /// First input, and the one after the last.
+    /// First input of the group, and the one after the last.
     from: usize,
     to: usize,
     /// The chain that the first product joins, where there are chains; the others join those that follow.
@@ -106,47 +74,58 @@ struct Piece {
     closes: bool,
 }
 
+impl Piece {
+    /// Chains up to the last that a product joins.
+    fn chains(&self) -> usize {
+        self.chain + self.to - self.from
+    }
+}
+
 impl PlaneConv {
     /// Whether a convolution has so few channels that planes are faster.
     pub(crate) fn fits(conv: &CachedConv, part: Part) -> bool {
-        let is_plain = conv.groups == 1 && conv.kind == (ConvKind::Strided { stride: 1 }) && part == Part::Whole;
-        is_plain && conv.out_channels() <= MOST_OUTPUTS && !conv.taps()[0].is_empty()
+        let ConvKind::Strided { stride } = conv.kind else { return false };
+        let is_picked = (2..=MOST_STRIDE).contains(&stride) && layout(conv, part) != Layout::Dot;
+        let is_small = conv.out_channels() <= MOST_OUTPUTS && !conv.taps()[0].is_empty();
+        part == Part::Whole && is_small && (stride == 1 || is_picked)
     }
 
     /// The weights of a convolution that [`Self::fits`].
     pub(crate) fn new(conv: &CachedConv, epilogue: Epilogue, isa: Isa) -> Self {
         let (inputs, outputs) = (conv.group_inputs(), conv.out_channels());
+        let reads = conv.part_reads(Part::Whole);
         let layout = layout(conv, Part::Whole);
         let taps = conv.taps().swap_remove(0);
         let products = || taps.iter().flat_map(|&tap| (0..inputs).map(move |i| (tap, i)));
         let mut panels = Vec::new();
+        let pieces = pieces(&segments(&taps, inputs, conv.groups, layout), &taps, inputs);
+        let group_outputs = outputs / conv.groups;
         let mut first = 0;
         while first < outputs {
-            let most = if layout == Layout::Dot { 1 } else { 8 };
-            let count = [8, 4, 2, 1].into_iter().find(|&n| n <= most.min(outputs - first)).unwrap_or(1);
+            let most = if layout == Layout::Dot { 1 } else { group_outputs - first % group_outputs };
+            let count = [8, 4, 2, 1].into_iter().find(|&n| n <= most).unwrap_or(1);
             let range = first..first + count;
             let product = |(tap, i)| range.clone().map(move |out| conv.coefficient(0, out, i, tap));
             panels.push(Panel {
                 first,
+                input: first / group_outputs * inputs,
                 bias: range.clone().map(|out| conv.offset(0, out)).collect(),
                 weights: products().flat_map(product).collect(),
             });
             first += count;
         }
-        let (function, then) = (InPlace::of(epilogue.function.as_ref()), InPlace::of(epilogue.then.as_ref()));
-        let (finish, left) = match (function, then) {
-            (Some(function), Some(then)) => (Finish { function, then }, Left::Nothing),
-            (Some(function), None) => (Finish { function, then: InPlace::Nothing }, Left::Then),
-            (None, _) => (Finish { function: InPlace::Nothing, then: InPlace::Nothing }, Left::All),
-        };
+        let (finish, left) = Finish::of(&epilogue, outputs);
         Self {
             finish,
             left,
             panels,
-            pieces: pieces(&segments(&taps, inputs, 1, layout), &taps, inputs),
+            chains: if layout == Layout::Dot { pieces.iter().map(Piece::chains).max().unwrap_or(1) } else { 0 },
+            pieces,
             oldest: taps[0].offset,
+            span: (taps[taps.len() - 1].offset - taps[0].offset) as usize,
+            stride: reads.stride as usize,
+            inputs,
             outputs,
-            in_chains: layout == Layout::Dot,
             epilogue,
             isa,
         }
@@ -159,7 +138,7 @@ impl PlaneConv {
 
     /// Frames that the input's ring must repeat behind its end: vectors are read whole.
     pub(crate) fn input_mirror(&self) -> usize {
-        LANES - 1
+        LANES * self.stride - 1
     }
 
     /// Computes `frames` into the ring slice `own`; `addend` is what the epilogue adds.
@@ -180,7 +159,7 @@ impl PlaneConv {
                     input: input.own,
                     held: input.ring.frames() as usize,
                     input_plane: input.ring.plane_len(),
-                    slot: input.ring.slot(piece.start + self.oldest),
+                    slot: input.ring.slot(piece.start * self.stride as i64 + self.oldest),
                     own: &mut *own,
                     plane: ring.plane_len(),
                     places: first..first + (piece.end - piece.start) as usize,
@@ -242,11 +221,9 @@ impl Work for Run<'_> {
     #[inline(always)]
     fn on<S: Simd>(mut self, s: S) {
         for panel in &self.conv.panels {
-            match panel.bias.len() {
-                8 => self.panel::<S, 8>(s, panel),
-                4 => self.panel::<S, 4>(s, panel),
-                2 => self.panel::<S, 2>(s, panel),
-                _ => self.panel::<S, 1>(s, panel),
+            match self.conv.stride {
+                1 => self.panel(s, panel, None),
+                stride => self.panel(s, panel, Some(Picks::new(s, stride))),
             }
         }
     }
@@ -255,31 +232,53 @@ impl Work for Run<'_> {
 impl Run<'_> {
     /// The outputs of a panel in all frames.
     #[inline(always)]
-    fn panel<S: Simd, const N: usize>(&mut self, s: S, panel: &Panel) {
-        let frames = self.places.len();
-        let whole = frames - frames % LANES;
-        for at in (0..whole).step_by(LANES) {
-            let sums = self.sums::<S, N>(s, panel, self.slot + at);
-            self.finish(s, panel.first, at, LANES, sums);
-        }
-        if whole < frames {
-            let sums = self.sums::<S, N>(s, panel, self.slot + whole);
-            self.finish(s, panel.first, whole, frames - whole, sums);
+    fn panel<S: Simd>(&mut self, s: S, panel: &Panel, picks: Option<Picks<S>>) {
+        match panel.bias.len() {
+            8 => self.outputs::<S, 8, 1>(s, panel, picks),
+            4 => self.outputs::<S, 4, 2>(s, panel, picks),
+            2 => self.outputs::<S, 2, 4>(s, panel, picks),
+            _ if self.conv.chains > 0 => self.output_in_chains(s, panel),
+            _ => self.outputs::<S, 1, 4>(s, panel, picks),
         }
     }
 
-    /// The sums of a panel in sixteen frames, the first of which reads from this slot on, at most one round on.
+    /// `N` outputs, `T` vectors of frames at once where what they read lies in one piece.
     #[inline(always)]
-    fn sums<S: Simd, const N: usize>(&self, s: S, panel: &Panel, slot: usize) -> [S::F; N] {
-        let slot = self.wrapped(slot);
-        if N == 1 && self.conv.in_chains { [self.chains(s, panel, slot); N] } else { self.blocks(s, panel, slot) }
+    fn outputs<S: Simd, const N: usize, const T: usize>(&mut self, s: S, panel: &Panel, picks: Option<Picks<S>>) {
+        let (frames, stride) = (self.places.len(), self.conv.stride);
+        let mut at = 0;
+        while at < frames {
+            let slot = self.wrapped(self.slot + at * stride);
+            let is_straight = slot + self.conv.span + T * LANES <= self.input_plane;
+            if T > 1 && picks.is_none() && at + T * LANES <= frames && is_straight {
+                let sums = self.blocks::<S, N, T>(s, panel, slot, None);
+                for (t, sums) in sums.into_iter().enumerate() {
+                    self.finish(s, panel.first, at + t * LANES, LANES, sums);
+                }
+                at += T * LANES;
+            } else {
+                let [sums] = self.blocks::<S, N, 1>(s, panel, slot, picks);
+                self.finish(s, panel.first, at, LANES.min(frames - at), sums);
+                at += LANES;
+            }
+        }
+    }
+
+    /// One output whose products are summed in chains.
+    #[inline(always)]
+    fn output_in_chains<S: Simd>(&mut self, s: S, panel: &Panel) {
+        let frames = self.places.len();
+        for at in (0..frames).step_by(LANES) {
+            let sum = self.chains(s, panel, self.wrapped(self.slot + at));
+            self.finish(s, panel.first, at, LANES.min(frames - at), [sum]);
+        }
     }
 
     /// What follows the sums of the outputs from `first` on, in `lanes` frames from the `at`-th on.
     #[inline(always)]
     fn finish<S: Simd, const N: usize>(&mut self, s: S, first: usize, at: usize, lanes: usize, mut sums: [S::F; N]) {
         let conv = self.conv;
-        conv.finish.function.of_each(s, &mut sums);
+        conv.finish.function.of_each(s, first, &mut sums);
         if !self.added.is_empty() {
             let added = &self.added[first * self.added_plane + at..];
             if let Some(column) = &conv.epilogue.column {
@@ -293,76 +292,64 @@ impl Run<'_> {
                 }
             }
         }
-        conv.finish.then.of_each(s, &mut sums);
+        conv.finish.then.of_each(s, first, &mut sums);
         let own = &mut self.own[first * self.plane + self.places.start + at..];
         for n in 0..N {
             s.store_part(sums[n], &mut own[n * self.plane..][..lanes]);
         }
     }
 
-    /// Products in blocks, each summed from zero.
+    /// Products in blocks, each summed from zero, in `T` times sixteen frames that lie in one piece.
     #[inline(always)]
-    fn blocks<S: Simd, const N: usize>(&self, s: S, panel: &Panel, slot: usize) -> [S::F; N] {
-        let mut sums = [s.splat(0.0); N];
+    fn blocks<S: Simd, const N: usize, const T: usize>(
+        &self,
+        s: S,
+        panel: &Panel,
+        slot: usize,
+        picks: Option<Picks<S>>,
+    ) -> [[S::F; N]; T] {
+        let zero = s.splat(0.0);
+        let mut sums = [[zero; N]; T];
         for n in 0..N {
-            sums[n] = s.splat(panel.bias[n]);
+            for t in 0..T {
+                sums[t][n] = s.splat(panel.bias[n]);
+            }
         }
-        let mut block = [s.splat(0.0); N];
+        let mut block = [[zero; N]; T];
         let mut weights = panel.weights.as_chunks::<N>().0.iter();
         for piece in &self.conv.pieces {
-            let inputs = self.inputs(piece, slot);
+            let inputs = self.inputs(panel, piece, slot, T * self.conv.stride);
             for (i, weights) in (0..piece.to - piece.from).zip(&mut weights) {
-                // SAFETY: `i` is an input of the piece.
-                let x = s.load(unsafe { inputs.get(i) });
-                for n in 0..N {
-                    block[n] = s.mul_add(x, s.splat(weights[n]), block[n]);
+                for t in 0..T {
+                    let x = match &picks {
+                        // SAFETY: `i` is an input of the piece, `t` one of its vectors.
+                        None => s.load(unsafe { inputs.get(i, t) }),
+                        // SAFETY: `i` is an input of the piece, which has as many vectors as the stride is long.
+                        Some(picks) => unsafe { picks.of(s, &inputs, i) },
+                    };
+                    for n in 0..N {
+                        block[t][n] = s.mul_add(x, s.splat(weights[n]), block[t][n]);
+                    }
                 }
             }
             if piece.closes {
-                for n in 0..N {
-                    sums[n] = s.add(sums[n], block[n]);
-                    block[n] = s.splat(0.0);
+                for t in 0..T {
+                    for n in 0..N {
+                        sums[t][n] = s.add(sums[t][n], block[t][n]);
+                    }
                 }
+                block = [[zero; N]; T];
             }
         }
         sums
     }
 
-    /// Products of one output in sixteen chains, the second half of which joins the first until one is left.
+    /// What a piece reads in so many vectors of frames from a slot of the oldest frame on.
     #[inline(always)]
-    fn chains<S: Simd>(&self, s: S, panel: &Panel, slot: usize) -> S::F {
-        let mut sum = s.splat(panel.bias[0]);
-        let mut chains = [s.splat(0.0); LANES];
-        let mut weights = panel.weights.iter();
-        for piece in &self.conv.pieces {
-            let inputs = self.inputs(piece, slot);
-            let products = (0..piece.to - piece.from).zip(&mut weights);
-            for ((i, weight), chain) in products.zip(&mut chains[piece.chain..]) {
-                // SAFETY: `i` is an input of the piece.
-                let x = s.load(unsafe { inputs.get(i) });
-                *chain = s.mul_add(x, s.splat(*weight), *chain);
-            }
-            if piece.closes {
-                let mut count = LANES;
-                while count > 1 {
-                    count /= 2;
-                    for l in 0..count {
-                        chains[l] = s.add(chains[l], chains[l + count]);
-                    }
-                }
-                sum = s.add(sum, chains[0]);
-                chains = [s.splat(0.0); LANES];
-            }
-        }
-        sum
-    }
-
-    /// What a piece reads in sixteen frames from a slot of the oldest frame on.
-    #[inline(always)]
-    fn inputs(&self, piece: &Piece, slot: usize) -> Inputs<'_> {
+    fn inputs(&self, panel: &Panel, piece: &Piece, slot: usize, vectors: usize) -> Inputs<'_> {
         let plane = self.input_plane;
-        let own = &self.input[piece.from * plane + self.wrapped(slot + piece.frame)..];
-        assert!((piece.to - piece.from - 1) * plane + LANES <= own.len(), "whole vectors behind every frame");
+        let own = &self.input[(panel.input + piece.from) * plane + self.wrapped(slot + piece.frame)..];
+        assert!((piece.to - piece.from - 1) * plane + vectors * LANES <= own.len(), "whole vectors behind every frame");
         Inputs { own, plane }
     }
 
@@ -373,20 +360,20 @@ impl Run<'_> {
     }
 }
 
-/// Sixteen frames of each of some planes.
+/// Vectors of frames of each of some planes.
 struct Inputs<'a> {
     own: &'a [f32],
     plane: usize,
 }
 
 impl<'a> Inputs<'a> {
-    /// The frames of the `i`-th plane.
+    /// The `t`-th sixteen frames of the `i`-th plane.
     ///
     /// # Safety
-    /// `own` holds at least sixteen values from `i · plane` on.
+    /// `own` holds at least sixteen values from there on.
     #[inline(always)]
-    unsafe fn get(&self, i: usize) -> &'a [f32; LANES] {
+    unsafe fn get(&self, i: usize, t: usize) -> &'a [f32; LANES] {
         // SAFETY: as the caller promises.
-        unsafe { &*self.own.as_ptr().add(i * self.plane).cast() }
+        unsafe { &*self.own.as_ptr().add(i * self.plane + t * LANES).cast() }
     }
 }
