@@ -36,7 +36,7 @@ use locate::Source;
 use crate::model::Model;
 
 /// What a user may choose while importing.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Options {
     /// How many latents to keep.
     pub latents: LatentChoice,
@@ -48,6 +48,8 @@ pub struct Options {
     pub time_axis: Option<usize>,
     /// Which of a model's sizes to take, from 0, the smallest, to 1; the largest when absent.
     pub size: Option<f32>,
+    /// Which method of an export that has several; `encode` and `decode`, or `forward`, when absent.
+    pub method: Option<String>,
 }
 
 impl Options {
@@ -67,6 +69,7 @@ impl Options {
                 "the sampling rate",
             ),
             (self.time_axis.is_some() && !is_onnx, "no ONNX model, whose time axis may be told", "the time axis"),
+            (self.method.is_some() && !is_export, "no TorchScript, of which a method may be chosen", "the method"),
         ];
         match misfits.iter().find(|(misfit, ..)| *misfit) {
             Some((_, holds, choice)) => {
@@ -170,11 +173,12 @@ mod tests {
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
         let none = Options::default();
         let choices = [
-            Options { latents: LatentChoice::Count(2), ..none },
-            Options { ema: true, ..none },
-            Options { size: Some(0.5), ..none },
-            Options { sampling_rate: Some(48_000), ..none },
-            Options { time_axis: Some(2), ..none },
+            Options { latents: LatentChoice::Count(2), ..none.clone() },
+            Options { ema: true, ..none.clone() },
+            Options { size: Some(0.5), ..none.clone() },
+            Options { sampling_rate: Some(48_000), ..none.clone() },
+            Options { time_axis: Some(2), ..none.clone() },
+            Options { method: Some("encode".into()), ..none.clone() },
         ];
         let useful = [
             ("rave/v1", [0, 1].as_slice()),

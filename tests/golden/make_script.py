@@ -205,6 +205,63 @@ class Attributes(Model):
         return x
 
 
+class Effects(Model):
+    """As nn_tilde exports effects: several methods, none of them forward, and attributes with their buffers."""
+
+    drive: Tuple[float]
+    factors: Tuple[float, float, float]
+    threshold: Tuple[float]
+    mode: Tuple[str]
+
+    def __init__(self):
+        super().__init__()
+        self.drive, self.factors, self.threshold, self.mode = (1.5,), (0.8, -0.3, 0.0), (0.7,), ("soft",)
+        for name, codes in {"drive": [2], "factors": [2, 2, 2], "threshold": [2], "mode": [3]}.items():
+            self.register_buffer(name + "_params", torch.tensor(codes))
+        self.method("shape", 1, 1, 1, 1).method("choose", 1, 1, 1, 1).method("sides", 2, 1, 2, 1)
+
+    @torch.jit.export
+    def set_drive(self, drive: float) -> int:
+        self.drive = (drive,)
+        return 0
+
+    @torch.jit.export
+    def set_factors(self, a: float, b: float, c: float) -> int:
+        self.factors = (a, b, c)
+        return 0
+
+    @torch.jit.export
+    def shape(self, x):
+        y = torch.zeros_like(x)
+        for i in range(3):
+            y += self.factors[i] * x.pow(i + 1)
+        if self.mode[0] == "soft":
+            return torch.tanh(y * float(self.drive[0]))
+        return torch.clamp(y, -1, 1)
+
+    @torch.jit.export
+    def choose(self, x):
+        if self.threshold[0] > 0.5:
+            return x * (1.0 - self.drive[0] / 4.0)
+        return -x
+
+    @torch.jit.export
+    def sides(self, x):
+        left, right = x[..., 0, :], x[..., 1, :]
+        return torch.stack([(left + right) / 2, (left - right) / 2], dim=-2)
+
+
+def effects():
+    script = torch.jit.script(Effects().eval())
+    torch.jit.save(script, os.path.join(OUT, "effects.ts"))
+    torch.manual_seed(1)
+    x = torch.randn(1, FRAMES) * 0.5
+    recorded["effects.x"], recorded["effects.shape"] = x.numpy(), script.shape(x[None])[0].numpy()
+    script.set_drive(0.5)
+    script.set_factors(0.25, 0.5, -0.75)
+    recorded["effects.moved"] = script.shape(x[None])[0].numpy()
+
+
 class Shuffle(Model):
     """Time becomes channels and time again; lengths are computed from the signal's."""
 
@@ -402,6 +459,50 @@ class Uniform(Refused):
         return x + torch.rand_like(x)
 
 
+class Kept(Refused):
+    """What was heard, in a tuple."""
+
+    last: Tuple[torch.Tensor]
+
+    def __init__(self):
+        super().__init__()
+        self.last = (torch.zeros(1),)
+
+    def forward(self, x):
+        y = x + self.last[0]
+        self.last = (torch.tanh(x),)
+        return y
+
+
+class Worn(Refused):
+    """An attribute of the host's that every call changes."""
+
+    drive: Tuple[float]
+
+    def __init__(self):
+        super().__init__()
+        self.drive = (1.0,)
+        self.register_buffer("drive_params", torch.tensor([2]))
+
+    def forward(self, x):
+        self.drive = (self.drive[0] * 0.5,)
+        return x * self.drive[0]
+
+
+class Listed(Refused):
+    """What was heard, in a list."""
+
+    heard: List[torch.Tensor]
+
+    def __init__(self):
+        super().__init__()
+        self.heard = [torch.zeros(1)]
+
+    def forward(self, x):
+        self.heard.append(x)
+        return x + self.heard[0]
+
+
 def refused():
     folder = os.path.join(OUT, "refused")
     os.makedirs(folder, exist_ok=True)
@@ -419,6 +520,9 @@ def refused():
     go("liar", Liar())
     go("huge", Huge())
     go("uniform", Uniform())
+    go("kept", Kept())
+    go("listed", Listed())
+    go("worn", Worn())
     both = nn.GRU(1, 5, batch_first=True, bidirectional=True)
     model = Recurrent(both)
     model.out = nn.Linear(10, 1)
@@ -428,6 +532,7 @@ def refused():
 if __name__ == "__main__":
     os.makedirs(OUT, exist_ok=True)
     streams()
+    effects()
     refused()
     save_file(recorded, os.path.join(OUT, "recorded.safetensors"), metadata=firsts)
     print(len(firsts), "models")

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use runnel::graph::Op;
 use runnel::import::{self, Options};
+use runnel::rewrite::rewrite_graph;
+use runnel::{Engine, Plan, Randomness};
+use safetensors::SafeTensors;
 
 use crate::onnx::{recorded, streams_are_what_was_recorded};
 
 /// Models that cannot stream, and words of the reason that each is refused for.
-const REFUSED: [(&str, &[&str]); 14] = [
+const REFUSED: [(&str, &[&str]); 17] = [
     ("attention", &["line 12", "torch.matmul", "attention"]),
     ("bidirectional", &["layer, ", "torch.gru", "runs both ways in time", "forward layer"]),
     ("cached", &["copy_", "streaming export", "use_cached_conv(False)"]),
@@ -19,10 +22,13 @@ const REFUSED: [(&str, &[&str]); 14] = [
     ("global_pool", &["torch.mean", "whole signal", "batch norm"]),
     ("huge", &["torch.ones", "out of proportion"]),
     ("instance_norm", &["instance_norm", "whole signal"]),
+    ("kept", &["last (method)", "for the next call to read"]),
     ("liar", &["forward_params", "1/2"]),
+    ("listed", &["heard (method)", "for the next call to read"]),
     ("raised", &["error of the model's own", "two channels are needed"]),
     ("table", &["dictionary"]),
     ("uniform", &["torch.rand_like", "torch.randn"]),
+    ("worn", &["called again", "one rule for all frames"]),
 ];
 
 fn folder() -> PathBuf {
@@ -59,6 +65,49 @@ fn the_method_table_makes_an_autoencoder() {
     assert_eq!((model.info.sampling_rate, model.info.latent_names.len()), (48_000, 3));
     let told = Options { sampling_rate: Some(16_000), ..Options::default() };
     assert_eq!(import::open(&folder().join("autoencoder.ts"), &told).unwrap().info.sampling_rate, 16_000);
+}
+
+/// Of a file with several methods one is chosen; its attributes' floats are parameters where the code only computes with
+/// them, and what a host writes there is heard as in PyTorch.
+#[test]
+fn a_method_is_chosen_and_its_attributes_are_held() {
+    let path = folder().join("effects.ts");
+    let open = |method: Option<&str>| {
+        import::open(&path, &Options { method: method.map(str::to_owned), ..Options::default() })
+    };
+    for method in [None, Some("reverb")] {
+        let message = open(method).expect_err("no such method").to_string();
+        assert!(message.contains("choose one of its methods"), "{message}");
+        assert!(message.contains("choose, shape, sides"), "{message}");
+    }
+    assert_eq!(open(Some("sides")).unwrap().forward.input().channels, 2);
+    let fixed = open(Some("choose")).unwrap();
+    let names = |model: &runnel::Model| -> Vec<String> {
+        model.forward.parameters().iter().map(|parameter| parameter.name.clone()).collect()
+    };
+    assert_eq!(names(&fixed), ["drive"]);
+    assert!(fixed.info.description.contains("threshold stays 0.7"), "{}", fixed.info.description);
+
+    let model = open(Some("shape")).unwrap();
+    assert_eq!(names(&model), ["drive", "factors 1", "factors 2", "factors 3"]);
+    let bytes = std::fs::read(folder().join("recorded.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let read = |name: &str| -> Vec<f32> {
+        let tensor = tensors.tensor(name).unwrap();
+        tensor.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()
+    };
+    let x = read("effects.x");
+    let plan = Plan::new(&rewrite_graph(&model.forward).unwrap()).unwrap();
+    assert_eq!(plan.latency_samples(), 0);
+    for (wanted, values) in [("effects.shape", [1.5, 0.8, -0.3, 0.0]), ("effects.moved", [0.5, 0.25, 0.5, -0.75])] {
+        let mut engine = Engine::new(plan.clone(), Randomness::Deterministic);
+        engine.parameters().iter_mut().zip(values).for_each(|(held, value)| held.set(0, value));
+        let mut y = vec![f32::NAN; x.len()];
+        engine.process(&[&x], &mut [&mut y]);
+        for (frame, (y, wanted)) in y.iter().zip(read(wanted)).enumerate() {
+            assert!((y - wanted).abs() < 1e-6, "{frame}: {y}, {wanted} wanted");
+        }
+    }
 }
 
 /// A Neutone model's own values are parameters; its rate is the first that it was made for.

@@ -29,7 +29,7 @@ use crate::report;
 CHECKPOINT is one of
   a RAVE training run   its folder, with config.gin and checkpoints
   a .ckpt               with its config.gin beside or above it
-  an exported .ts       made by `rave export`, with or without --streaming
+  an exported .ts       made by `rave export`, with or without --streaming; or of any nn~-style model, whose code is read
   a .nam                of Neural Amp Modeler, 0.5 to 0.7; or a folder of 2022, with config.json and weights.npy
   an .onnx              opset 11 or newer, floats; weights in it or beside it
 
@@ -51,6 +51,7 @@ Examples:
   cargo xtask convert runs/drums_a1b2c3             writes runs/drums_a1b2c3.runnel
   cargo xtask convert drums.ts -o models/drums.runnel
   cargo xtask convert runs/drums_a1b2c3 --latents 8 keep the 8 most important latents
+  cargo xtask convert effects.ts --method saturate  writes effects-saturate.runnel
   cargo xtask convert drums.ts --latency 100ms --calibrate loops
                                                     writes drums-100ms.runnel
   cargo xtask convert drums.ts --curve drums-curve.png --calibrate loops
@@ -59,7 +60,7 @@ pub(crate) struct Arguments {
     /// The trained model
     #[arg(required_unless_present_any = ["latency", "curve"])]
     checkpoint: Option<PathBuf>,
-    /// Where to write [default: CHECKPOINT with the extension .runnel; with --latency, CHECKPOINT-100ms.runnel]
+    /// Where to write [default: CHECKPOINT with the extension .runnel; with --method or --latency, CHECKPOINT-METHOD-100ms.runnel]
     #[arg(short, long, value_name = "OUT.runnel")]
     output: Option<PathBuf>,
     /// Of RAVE: keep as many latents as reach this fidelity, 0.1 to 0.999 [default: what the export kept, or 0.95]
@@ -80,6 +81,9 @@ pub(crate) struct Arguments {
     /// Of ONNX: which axis of the input is time, from 0 [default: the one that its shape leaves open]
     #[arg(long, value_name = "AXIS", requires = "checkpoint")]
     time_axis: Option<usize>,
+    /// Of TorchScript: which of its methods [default: encode and decode, or forward]
+    #[arg(long, value_name = "NAME", value_parser = method, requires = "checkpoint")]
+    method: Option<String>,
     /// How weights are stored: as they are, or rounded where a layer sees few frames
     #[arg(long, value_enum, default_value = "f32")]
     weights: Weights,
@@ -149,7 +153,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let path = match &arguments.output {
         Some(path) => path.clone(),
-        None => arguments.beside(&arguments.latency.map_or(".runnel".into(), |l| format!("-{l}.runnel")))?,
+        None => {
+            let method = arguments.method.as_ref().map_or(String::new(), |method| format!("-{method}"));
+            let latency = arguments.latency.map_or(String::new(), |latency| format!("-{latency}"));
+            arguments.beside(&format!("{method}{latency}.runnel"))?
+        }
     };
     if path.extension().is_none_or(|e| e != "runnel") {
         bail!(
@@ -246,6 +254,7 @@ fn read(arguments: &Arguments) -> Result<Model> {
         size: arguments.size,
         sampling_rate: arguments.rate,
         time_axis: arguments.time_axis,
+        method: arguments.method.clone(),
     };
     spin(&format!("Reading {}", source.display()), || runnel::import::open(source, &options))
         .map_err(|e| refused("convert", source, &e))
@@ -289,6 +298,11 @@ fn beside(source: &Path, ending: &str) -> Result<PathBuf> {
         None => whole.parent().unwrap_or(Path::new("")).to_owned(),
     };
     Ok(folder.join(name))
+}
+
+fn method(text: &str) -> Result<String, String> {
+    let is_name = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_');
+    is_name.then(|| text.to_owned()).ok_or_else(|| "a method's name has letters, digits and underscores".to_owned())
 }
 
 fn fidelity(text: &str) -> Result<f32, String> {

@@ -1,40 +1,39 @@
 //! TorchScript of any nn~-style export: its methods' code, walked over signals, becomes graphs.
 //!
-//! A method that a host may call has a buffer beside it, such as `forward_params`: channels and samples per frame of what
-//! it reads, and the same of what it makes. A module without any is taken for an effect of one channel.
+//! Its table (`table`) tells which methods there are; a module without one is taken for an effect of one channel. Each
+//! method is walked (`walk`); numbers that a host may write become parameters (`attributes`).
 
+mod attributes;
 mod neutone;
+mod table;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 use std::path::Path;
 use std::rc::Rc;
 
+use self::table::Signature;
+use self::walk::Walk;
 use super::archive::Archive;
-use super::onnx::build::Build;
-use super::onnx::dim::{Dim, Fraction};
-use super::onnx::tensor::Beside;
-use super::onnx::value::{Signal, packed_axes};
 use super::script::compare::difference;
 use super::script::program::{Program, plain};
-use super::script::run::{Idiom, Run};
+use super::script::run::Idiom;
 use super::script::value::{Object, Value};
 use super::script::{self, Module};
-use super::tidy::{renamed, tidy};
+use super::tidy::renamed;
 use super::{ImportError, LatentChoice, Options, provenance, rave};
-use crate::graph::{Graph, Op};
+use crate::graph::Graph;
 use crate::model::{Info, Latent, Levels, Model};
 use crate::timing::Rate;
 
 /// Samples per second of a model whose file does not tell them.
 const USUAL_RATE: u32 = 44_100;
-/// Channels of a method's input or output, at most.
-const MOST_CHANNELS: i64 = 1 << 12;
-/// Samples per frame, at most.
-const MOST_RATIO: i64 = 1 << 20;
-
+/// Methods that a message names, at most.
+const MOST_SHOWN: usize = 20;
 /// Reads the export at `path`: RAVE's by its modules, any other by its code.
 ///
 /// # Errors
@@ -43,6 +42,10 @@ pub fn open(name: &str, path: &Path, options: &Options) -> Result<Model, ImportE
     let mut archive = Archive::open(path)?;
     let root = script::from_archive(&mut archive)?;
     if rave::knows(&root) {
+        if options.method.is_some() {
+            let found = format!("{} is a RAVE export, whose encode, decode and forward are all kept", path.display());
+            return Err(ImportError::unknown(found, "leave the method out"));
+        }
         return rave::from_module(name, path, &root, options);
     }
     let misfits = [
@@ -53,9 +56,10 @@ pub fn open(name: &str, path: &Path, options: &Options) -> Result<Model, ImportE
         let found = format!("{} is an export with {holds}", path.display());
         return Err(ImportError::unknown(found, format!("leave {choice} out")));
     }
-    let graphs = graphs(&mut archive, &root, rave::idioms::idiom)?;
+    let graphs = graphs(&mut archive, &root, rave::idioms::idiom, options.method.as_deref())?;
     let provenance = provenance::of_file(path)?;
-    model(name, &root, graphs, provenance, options)
+    let name = options.method.as_ref().map_or(name.to_owned(), |method| format!("{name} {method}"));
+    model(&name, &root, graphs, provenance, options)
 }
 
 /// As [`open`], of an archive in memory or on disk, whatever model it is of.
@@ -68,7 +72,7 @@ pub fn from_archive<R: Read + Seek>(
     options: &Options,
 ) -> Result<Model, ImportError> {
     let root = script::from_archive(archive)?;
-    let graphs = graphs(archive, &root, rave::idioms::idiom)?;
+    let graphs = graphs(archive, &root, rave::idioms::idiom, options.method.as_deref())?;
     model(name, &root, graphs, Default::default(), options)
 }
 
@@ -91,8 +95,10 @@ pub fn from_code(code: &[u8]) -> Result<Graph, ImportError> {
         budget: (1 << 16) + 64 * code.len() as u64,
         draws: 0,
         constants: Rc::default(),
+        numbers: vec![],
+        fixed: BTreeSet::new(),
     };
-    walk.method("forward", Signature { channels: 1, makes: None })
+    walk.method("forward", Signature::MONO)
 }
 
 /// The graphs of an export's methods.
@@ -106,22 +112,15 @@ pub(super) struct Graphs {
     remarks: Vec<String>,
 }
 
-/// What a method reads and makes.
-#[derive(Clone, Copy, Debug)]
-struct Signature {
-    channels: usize,
-    /// Channels and frames per input frame of the result, where the file tells.
-    makes: Option<(usize, Fraction)>,
-}
-
-/// Walks the code of every method that a host may call; `idiom` stands in for some of it.
+/// Walks the code of the methods that a host may call, or of `method` alone; `idiom` stands in for some of it.
 ///
 /// # Errors
-/// When no method can stream.
+/// When they cannot stream.
 pub(super) fn graphs<R: Read + Seek>(
     archive: &mut Archive<R>,
     root: &Module,
     idiom: Idiom,
+    method: Option<&str>,
 ) -> Result<Graphs, ImportError> {
     let budget = (1 << 21) + 64 * archive.bytes();
     let constants = script::constants(archive)?;
@@ -137,37 +136,61 @@ pub(super) fn graphs<R: Read + Seek>(
         budget,
         draws: 0,
         constants: constants.iter().map(Value::constant_of).collect(),
+        numbers: vec![],
+        fixed: BTreeSet::new(),
     };
     if neutone::wraps(&root.class)
         && let Some(inner) = walk.object.child(neutone::INNER)
     {
+        if method.is_some() {
+            let found = "a Neutone model, which has one method for its host";
+            return Err(ImportError::unknown(found, "leave the method out"));
+        }
         let (forward, rate) = walk.neutone(&inner)?;
         return Ok(Graphs { forward, latent: None, rate, remarks: vec![] });
     }
-    let [forward, encode, decode] = ["forward", "encode", "decode"].map(|name| signature(root, name));
-    let has_forward = walk.program.has_method(&root.qualified, "forward")?;
-    let (encode, decode) = match (encode?, decode?) {
-        (Some(encode), Some(decode)) => (walk.method("encode", encode)?, walk.method("decode", decode)?),
-        (None, None) | (Some(_), None) | (None, Some(_)) => {
-            if !has_forward {
-                return Err(ImportError::unknown(
-                    format!("TorchScript of class {}, which has no method forward", root.class),
-                    "export a module that maps audio to audio, with nn_tilde or torch.jit.script",
-                ));
-            }
-            let mono = Signature { channels: 1, makes: None };
-            let forward = forward?;
-            let assumed = forward.is_none();
-            let forward = walk.method("forward", forward.unwrap_or(mono))?;
-            let remarks = if assumed { vec!["one channel assumed".into()] } else { vec![] };
-            return Ok(Graphs { forward, latent: None, rate: None, remarks });
-        }
+    let (methods, attributes) = table::names(root, &mut walk.program)?;
+    walk.numbers = attributes::numbers(&walk.object, &attributes);
+    let mut graphs = match method {
+        Some(method) => alone(&mut walk, root, method, &methods)?,
+        None if ["encode", "decode"].iter().all(|name| methods.contains(name)) => autoencoder(&mut walk, root)?,
+        None if walk.program.has_method(&root.qualified, "forward")? => alone(&mut walk, root, "forward", &methods)?,
+        None if methods.len() == 1 => alone(&mut walk, root, methods[0], &methods)?,
+        None => return Err(no_method(root, "forward", &methods)),
     };
+    graphs.remarks.extend(walk.fixed);
+    Ok(graphs)
+}
+
+/// The graph of one method.
+fn alone(walk: &mut Walk<'_>, root: &Module, method: &str, methods: &[&str]) -> Result<Graphs, ImportError> {
+    if !walk.program.has_method(&root.qualified, method)? {
+        return Err(no_method(root, method, methods));
+    }
+    let told = table::signature(root, method)?;
+    let mut remarks = vec![];
+    if method != "forward" {
+        remarks.push(format!("method {method}"));
+    }
+    if told.is_none() {
+        remarks.push("one channel assumed".into());
+    }
+    let forward = walk.method(method, told.unwrap_or(Signature::MONO))?;
+    Ok(Graphs { forward, latent: None, rate: None, remarks })
+}
+
+/// The graphs of `encode` and `decode`, and of both in a row; of `forward`, where that does more.
+fn autoencoder(walk: &mut Walk<'_>, root: &Module) -> Result<Graphs, ImportError> {
+    let signature = |name: &str| table::signature(root, name).map(|told| told.unwrap_or(Signature::MONO));
+    let encode = walk.method("encode", signature("encode")?)?;
+    let decode = walk.method("decode", signature("decode")?)?;
     let decode = renamed(&decode, &encode)?;
     let halves = encode.then("latents", &decode)?;
     walk.draws = 0;
-    let whole = match forward? {
-        Some(signature) if has_forward => Some(walk.method("forward", signature)?),
+    let whole = match table::signature(root, "forward")? {
+        Some(signature) if walk.program.has_method(&root.qualified, "forward")? => {
+            Some(walk.method("forward", signature)?)
+        }
         _ => None,
     };
     match whole.as_ref().and_then(|whole| Some((whole, difference(whole, &halves)?))) {
@@ -179,118 +202,20 @@ pub(super) fn graphs<R: Read + Seek>(
     }
 }
 
-/// What makes a method's result.
-type Walked<'w> = dyn Fn(&mut Run<'_, '_>) -> Result<Value, ImportError> + 'w;
-
-struct Walk<'a> {
-    program: Program<'a>,
-    /// The model as the file holds it.
-    object: Rc<Object>,
-    idiom: Idiom,
-    budget: u64,
-    draws: u32,
-    constants: Rc<[Value]>,
-}
-
-impl Walk<'_> {
-    /// The graph of a method.
-    fn method(&mut self, name: &str, signature: Signature) -> Result<Graph, ImportError> {
-        let object = self.object.fresh();
-        let axes = packed_axes(&[Some(1), Some(signature.channels), None]);
-        self.twice(name, signature, &|run| {
-            let input = Signal { node: 0, shift: 0, frames: Dim::TIME, axes: axes.clone() };
-            let input = script::torch::made(run, input);
-            run.method(&object, name, vec![input], vec![])
-        })
-    }
-
-    /// The graph of the model that Neutone's wrapper holds, and its rate.
-    fn neutone(&mut self, inner: &Object) -> Result<(Graph, Option<i64>), ImportError> {
-        let object = inner.fresh();
-        let build = Build::new(1, Beside::new(None), self.budget);
-        let mut run = Run::new(&mut self.program, build, self.idiom, 0, Rc::clone(&self.constants));
-        let ([channels, made], rate) = neutone::signature(&mut run, &object)?;
-        let signature = Signature { channels, makes: Some((made, Fraction::whole(1))) };
-        let graph = self.twice(neutone::METHOD, signature, &|run| neutone::call(run, &object, channels))?;
-        Ok((graph, rate))
-    }
-
-    /// The graph of what `walk` makes of the input; a second time it must make the same.
-    fn twice(&mut self, name: &str, signature: Signature, walk: &Walked<'_>) -> Result<Graph, ImportError> {
-        let (first, draws) = self.once(name, signature, walk)?;
-        let (second, _) = self.once(name, signature, walk)?;
-        if let Some(what) = difference(&first, &second) {
-            return Err(ImportError::Operator {
-                node: name.into(),
-                op: "method".into(),
-                reason: format!(
-                    "does something else when it is called again ({what}); a stream has one rule for all frames"
-                ),
-            });
-        }
-        self.draws = draws;
-        Ok(first)
-    }
-
-    fn once(&mut self, name: &str, signature: Signature, walk: &Walked<'_>) -> Result<(Graph, u32), ImportError> {
-        let build = Build::new(signature.channels, Beside::new(None), self.budget);
-        let mut run = Run::new(&mut self.program, build, self.idiom, self.draws, Rc::clone(&self.constants));
-        let result = walk(&mut run)?;
-        let draws = run.draws();
-        let refuse = |reason: String| ImportError::Operator { node: name.into(), op: "method".into(), reason };
-        let Value::Tensor(tensor) = &result else {
-            return Err(refuse("makes no tensor, or more than one; one signal is needed".into()));
-        };
-        let signal = run.signal(tensor)?;
-        let signal = signal.filter(|signal| signal.time_axis().is_some());
-        let signal = signal.ok_or_else(|| refuse("makes something that does not depend on its input".into()))?;
-        if let Some((channels, rate)) = signature.makes
-            && (signal.channels() != channels || signal.frames.slope != rate)
-        {
-            let (found, frames) = (signal.channels(), signal.frames);
-            let teller = if name == neutone::METHOD { "is_output_mono".into() } else { format!("{name}_params") };
-            return Err(refuse(format!(
-                "makes {found} channels of {frames} frames, and its {teller} tells {channels} of {rate}·T"
-            )));
-        }
-        let finished = finish(&mut run.build, &signal).map_err(refuse)?;
-        Ok((finished, draws))
-    }
-}
-
-/// The graph whose last node the signal is.
-fn finish(build: &mut Build, signal: &Signal) -> Result<Graph, String> {
-    let packed = build.packed(signal)?;
-    let aligned = build.aligned(&packed)?;
-    if aligned.node + 1 != build.graph.nodes().len() || aligned.node == 0 {
-        let channels = aligned.channels();
-        build.push(Op::Slice { start: 0, channels }, &[aligned.node])?;
-    }
-    tidy(&build.graph).map_err(|error| error.to_string())
-}
-
-/// What the file tells of a method; `None` where it tells nothing.
-fn signature(root: &Module, method: &str) -> Result<Option<Signature>, ImportError> {
-    let name = format!("{method}_params");
-    let Some(told) = root.tensor(&name) else { return Ok(None) };
-    let numbers = super::script::value::constant(told).to_ints().ok();
-    let Some(&[channels, ratio, out_channels, out_ratio]) = numbers.as_deref() else {
-        return Err(ImportError::malformed(name, "holds no four whole numbers: channels and ratio, in and out"));
+fn no_method(root: &Module, method: &str, methods: &[&str]) -> ImportError {
+    let found = format!("TorchScript of class {}, which has no method {}", root.class, clipped(method));
+    let cure = if methods.is_empty() {
+        "export a module that maps audio to audio, with nn_tilde or torch.jit.script".into()
+    } else {
+        let shown: Vec<_> = methods.iter().take(MOST_SHOWN).map(|name| clipped(name)).collect();
+        let more = if methods.len() > MOST_SHOWN { ", …" } else { "" };
+        format!("choose one of its methods with `convert --method`: {}{more}", shown.join(", "))
     };
-    let fits = |n: i64, most: i64| (1..=most).contains(&n);
-    if !fits(channels, MOST_CHANNELS)
-        || !fits(out_channels, MOST_CHANNELS)
-        || !fits(ratio, MOST_RATIO)
-        || !fits(out_ratio, MOST_RATIO)
-    {
-        let reason = format!(
-            "is {:?}; channels from 1 to {MOST_CHANNELS} and ratios from 1 to {MOST_RATIO} are read",
-            [channels, ratio, out_channels, out_ratio]
-        );
-        return Err(ImportError::malformed(name, reason));
-    }
-    let rate = Fraction::new(i128::from(ratio), i128::from(out_ratio));
-    Ok(Some(Signature { channels: channels as usize, makes: rate.map(|rate| (out_channels as usize, rate)) }))
+    ImportError::unknown(found, cure)
+}
+
+fn clipped(name: &str) -> String {
+    name.chars().take(60).collect()
 }
 
 fn model(

@@ -1,6 +1,8 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::graph::Op;
+use crate::import::tidy::tidy;
 
 /// A method `forward` of these lines.
 fn forward(lines: &[&str]) -> String {
@@ -145,7 +147,7 @@ fn roads(path: &Path) -> Result<Option<String>, String> {
     let root = script::from_archive(&mut archive).unwrap();
     assert!(rave::knows(&root), "{}", root.class);
     let modules = rave::halves(&root).map_err(|e| format!("modules: {e}"))?;
-    let code = graphs(&mut archive, &root, rave::idioms::idiom).map_err(|e| format!("code: {e}"))?;
+    let code = graphs(&mut archive, &root, rave::idioms::idiom, None).map_err(|e| format!("code: {e}"))?;
     let Some(latent) = code.latent else { return Err(format!("{:?}", code.remarks)) };
     let whole = modules.encode.then("latents", &modules.decode).unwrap();
     let pairs = [

@@ -32,6 +32,7 @@ pub(super) fn call(run: &mut Run<'_, '_>, name: &str, arguments: &[Value]) -> Re
             "nan" => Ok(Value::Float(f64::NAN)),
             _ => refuse(run, "makes a number of a string".into()),
         },
+        ("float" | "Float", [value]) if is_held(run, value)? => Ok(value.clone()),
         ("float" | "Float", [value]) => scalar(run, name, value).and_then(|value| match &value {
             Value::Length(dim, _) => Ok(number::length(*dim, true)),
             value => number::float(value).map(Value::Float).or_else(|reason| refuse(run, reason)),
@@ -82,6 +83,13 @@ pub(super) fn call(run: &mut Run<'_, '_>, name: &str, arguments: &[Value]) -> Re
 fn pair(run: &Run<'_, '_>, name: &str, a: &Value, b: &Value) -> Result<Value, ImportError> {
     let result = number::binary(name, a, b).unwrap_or_else(|| Err("compares tensors".into()));
     result.map_err(|reason| run.refusal(name, reason))
+}
+
+/// Whether it is a number that a player holds.
+fn is_held(run: &mut Run<'_, '_>, value: &Value) -> Result<bool, ImportError> {
+    let Value::Tensor(tensor) = value else { return Ok(false) };
+    let content = run.read(tensor)?;
+    Ok(matches!(content, Content::Signal(signal) if signal.time_axis().is_none() && signal.channels() == 1))
 }
 
 /// A number, or the one number that a tensor holds.

@@ -18,6 +18,11 @@ use crate::import::onnx::value::Signal;
 const DEPTH: usize = 220;
 const STEPS: usize = 1 << 20;
 
+/// Why a model that leaves what it heard to its next call is refused.
+pub(in crate::import) const KEEPS_STATE: &str = "is written with what was heard, for the next call to read: the model is \
+    a streaming export, which holds caches of its own; export it with cached convolutions off (without --streaming, or \
+    cached_conv.use_cached_conv(False))";
+
 /// What stands in for a method or function whose meaning is one operation of a graph: the class and method, or the
 /// function, without mangling; then its arguments, `self` first. `None` leaves it to the code.
 pub(in crate::import) type Idiom = fn(&mut Run<'_, '_>, &str, &[Value]) -> Option<Result<Value, ImportError>>;
@@ -360,12 +365,7 @@ impl<'p, 'a> Run<'p, 'a> {
 
     /// The refusal of what one call leaves to the next.
     pub(super) fn keeps_state(&self, name: &str) -> ImportError {
-        self.refusal(
-            name,
-            "is written with what was heard, for the next call to read: the model is a streaming export, which holds \
-             caches of its own; export it with cached convolutions off (without --streaming, or \
-             cached_conv.use_cached_conv(False))",
-        )
+        self.refusal(name, KEEPS_STATE)
     }
 
     fn node_name(&self, function: &str) -> String {

@@ -171,6 +171,15 @@ impl Value {
         }
     }
 
+    /// Whether it is a tensor whose values the file does not settle, or holds one.
+    fn is_heard(&self) -> bool {
+        match self {
+            Self::Tensor(tensor) => !matches!(*tensor.content.borrow(), Content::Constant(_)),
+            Self::Object(object) => object.heard().is_some(),
+            value => value.items().is_some_and(|items| items.iter().any(Self::is_heard)),
+        }
+    }
+
     /// The tensor's values, if they are known.
     pub(in crate::import) fn constant(&self) -> Option<Constant> {
         let Self::Tensor(tensor) = self else { return None };
@@ -228,6 +237,16 @@ impl Object {
 
     pub(in crate::import) fn attribute(&self, name: &str) -> Option<Value> {
         self.attributes.borrow().get(name).cloned()
+    }
+
+    /// Where an attribute, its own or a child's, holds a signal: what a call leaves to the next.
+    pub(in crate::import) fn heard(&self) -> Option<String> {
+        let attributes = self.attributes.borrow();
+        attributes.iter().find_map(|(name, value)| match value {
+            Value::Object(child) => child.heard(),
+            value if value.is_heard() => Some(format!("{}.{name}", self.path).trim_start_matches('.').to_owned()),
+            _ => None,
+        })
     }
 
     /// The child of this name.

@@ -65,7 +65,7 @@ fn lstm(inputs: usize, hidden: usize, seed: usize) -> Lstm {
     let matrix = tensor(&[4 * hidden, hidden], seed + 1).data().iter().map(|w| w * gain).collect();
     Lstm {
         weight_ih: tensor(&[4 * hidden, inputs], seed),
-        weight_hh: Arc::new(Tensor::new(&[4 * hidden, hidden], matrix)),
+        weight_hh: Arc::new(Tensor::new([4 * hidden, hidden], matrix)),
         bias: tensor(&[4 * hidden], seed + 2),
         initial_hidden: tensor(&[hidden], seed + 3),
         initial_cell: tensor(&[hidden], seed + 4),
