@@ -208,15 +208,15 @@ class Attributes(Model):
 class Effects(Model):
     """As nn_tilde exports effects: several methods, none of them forward, and attributes with their buffers."""
 
+    above: Tuple[float]
     drive: Tuple[float]
     factors: Tuple[float, float, float]
-    threshold: Tuple[float]
     mode: Tuple[str]
 
     def __init__(self):
         super().__init__()
-        self.drive, self.factors, self.threshold, self.mode = (1.5,), (0.8, -0.3, 0.0), (0.7,), ("soft",)
-        for name, codes in {"drive": [2], "factors": [2, 2, 2], "threshold": [2], "mode": [3]}.items():
+        self.above, self.drive, self.factors, self.mode = (0.7,), (1.5,), (0.8, -0.3, 0.0), ("soft",)
+        for name, codes in {"above": [2], "drive": [2], "factors": [2, 2, 2], "mode": [3]}.items():
             self.register_buffer(name + "_params", torch.tensor(codes))
         self.method("shape", 1, 1, 1, 1).method("choose", 1, 1, 1, 1).method("sides", 2, 1, 2, 1)
 
@@ -241,7 +241,7 @@ class Effects(Model):
 
     @torch.jit.export
     def choose(self, x):
-        if self.threshold[0] > 0.5:
+        if self.above[0] > 0.5:
             return x * (1.0 - self.drive[0] / 4.0)
         return -x
 

@@ -86,7 +86,7 @@ fn a_method_is_chosen_and_its_attributes_are_held() {
         model.forward.parameters().iter().map(|parameter| parameter.name.clone()).collect()
     };
     assert_eq!(names(&fixed), ["drive"]);
-    assert!(fixed.info.description.contains("threshold stays 0.7"), "{}", fixed.info.description);
+    assert!(fixed.info.description.contains("above stays 0.7"), "{}", fixed.info.description);
 
     let model = open(Some("shape")).unwrap();
     assert_eq!(names(&model), ["drive", "factors 1", "factors 2", "factors 3"]);
