@@ -25,8 +25,12 @@ fuzz_target!(|bytes: &[u8]| {
             return;
         }
         let Ok(mut archive) = Archive::new(Cursor::new(bytes), "x.ts") else { return };
-        if let Ok(model) = exported::from_archive("x", &mut archive, &Options::default()) {
-            let _ = rewrite(&model);
+        // What there is, and a method of the seed that has several.
+        for method in [None, Some("shape".to_owned())] {
+            let options = Options { method, ..Options::default() };
+            if let Ok(model) = exported::from_archive("x", &mut archive, &options) {
+                let _ = rewrite(&model);
+            }
         }
     });
 });
