@@ -9,6 +9,7 @@ mod conv;
 mod epilogue;
 mod frame;
 mod function;
+mod gates;
 mod gru;
 mod half;
 mod isa;

@@ -11,29 +11,23 @@ use steps::{State, Steps};
 
 use super::Source;
 use super::conv::PackedConv;
-use super::epilogue::Epilogue;
+use super::gates::{StateGates, from_input, lanes};
 use super::isa::Isa;
-use super::vector::{CacheLine, EIGHT, LANES};
+use super::vector::LANES;
 use crate::graph;
 use crate::plan::Ring;
-use crate::stream::{CachedConv, Part};
 use crate::tensor::Weight;
 
 /// Frames whose input half is computed at once.
 const BATCH: i64 = 32;
 /// Input, forget, cell and output gate.
 const GATES: usize = 4;
-/// Sums that each gate is made of, so that no product waits for the one before it.
-const CHAINS: usize = 4;
 
 /// A long short-term memory.
 #[derive(Debug)]
 pub(crate) struct Lstm {
-    /// Units of a gate up to half a panel, or to whole ones.
     from_input: PackedConv,
-    /// `[panel][column][gate]`, columns up to a multiple of [`CHAINS`]; of half a panel, two gates share a line.
-    from_state: Vec<CacheLine>,
-    columns: usize,
+    from_state: StateGates,
     initial_hidden: Weight,
     initial_cell: Weight,
     hidden: usize,
@@ -43,20 +37,9 @@ pub(crate) struct Lstm {
 impl Lstm {
     pub(super) fn new(weights: &graph::Lstm, isa: Isa) -> Self {
         let hidden = weights.initial_hidden.len();
-        let (units, columns) = (units(hidden), hidden.next_multiple_of(CHAINS));
-        let panel = units.min(LANES);
-        let mut from_state = vec![CacheLine([0.0; LANES]); units * columns * GATES / LANES];
-        for row in 0..GATES * hidden {
-            let (gate, unit) = (row / hidden, row % hidden);
-            for (column, weight) in weights.weight_hh.row(row).iter().enumerate() {
-                let lane = ((unit / panel * columns + column) * GATES + gate) * panel + unit % panel;
-                from_state[lane / LANES].0[lane % LANES] = *weight;
-            }
-        }
         Self {
-            from_input: from_input(weights, units, isa),
-            from_state,
-            columns,
+            from_input: from_input(weights.weight_ih.data(), weights.bias.data(), hidden, isa),
+            from_state: StateGates::new(weights.weight_hh.data(), hidden),
             initial_hidden: weights.initial_hidden.clone(),
             initial_cell: weights.initial_cell.clone(),
             hidden,
@@ -76,7 +59,7 @@ impl Lstm {
 
     /// Bytes of weights.
     pub(super) fn weight_bytes(&self) -> usize {
-        self.from_input.weight_bytes() + size_of_val(self.from_state.as_slice())
+        self.from_input.weight_bytes() + self.from_state.weight_bytes()
     }
 
     /// Frames that the input's ring must repeat behind its end.
@@ -142,31 +125,11 @@ impl Lstm {
 
     /// The input's half of the gates, `[frame][gate][unit]`.
     fn gates(&self) -> Ring {
-        Ring::new(0, BATCH, 0, GATES * units(self.hidden)).expect("weights of this size are in memory")
+        Ring::new(0, BATCH, 0, lanes(GATES, self.hidden)).expect("weights of this size are in memory")
     }
 
     /// Lanes of the state: whole panels.
     fn lanes(&self) -> usize {
         self.hidden.next_multiple_of(LANES)
     }
-}
-
-/// Units of a gate: half a panel, or whole ones.
-fn units(hidden: usize) -> usize {
-    if hidden <= EIGHT { EIGHT } else { hidden.next_multiple_of(LANES) }
-}
-
-/// The input's weights, each gate's units up to `units`.
-fn from_input(weights: &graph::Lstm, units: usize, isa: Isa) -> PackedConv {
-    let (hidden, inputs) = (weights.initial_hidden.len(), weights.weight_ih.shape()[1]);
-    let spread = |values: &[f32], width: usize| {
-        let mut spread = vec![0.0; GATES * units * width];
-        for (gate, values) in values.chunks_exact(hidden * width).enumerate() {
-            spread[gate * units * width..][..values.len()].copy_from_slice(values);
-        }
-        spread
-    };
-    let (weight, bias) = (spread(weights.weight_ih.data(), inputs), spread(weights.bias.data(), 1));
-    let conv = CachedConv::matrix([GATES * units, inputs], &weight, Some(&bias));
-    PackedConv::new(&conv, Part::Whole, Epilogue::default(), false, isa)
 }

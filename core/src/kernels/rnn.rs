@@ -5,45 +5,44 @@ use std::ops::Range;
 
 use super::Source;
 use super::conv::PackedConv;
-use super::epilogue::Epilogue;
-use super::function::Function;
+use super::gates::{StateGates, from_input, lanes};
 use super::isa::Isa;
-use crate::graph;
-use crate::plan::Ring;
-use crate::stream::{CachedConv, Part};
+use super::math;
+use super::vector::{LANES, Simd, Work};
+use crate::graph::{self, RnnActivation};
+use crate::plan::{Ring, Walk};
 use crate::tensor::Weight;
 
 /// Frames whose input half is computed at once.
-const BATCH: i64 = 16;
+const BATCH: i64 = 32;
+/// What a gate would be is the layer itself.
+const GATES: usize = 1;
 
 /// A plain recurrent layer.
 #[derive(Debug)]
 pub(crate) struct Rnn {
     from_input: PackedConv,
-    /// Of the frame before; the input's half is added, and the function is of both.
-    from_state: PackedConv,
+    from_state: StateGates,
+    activation: RnnActivation,
     initial_hidden: Weight,
+    isa: Isa,
 }
 
 impl Rnn {
     pub(super) fn new(weights: &graph::Rnn, isa: Isa) -> Self {
         let hidden = weights.initial_hidden.len();
-        let inputs = weights.weight_ih.shape()[1];
-        let from_input = CachedConv::matrix([hidden, inputs], weights.weight_ih.data(), Some(weights.bias.data()));
-        let from_state = CachedConv::matrix([hidden, hidden], weights.weight_hh.data(), None);
-        let from_state = CachedConv { left: 1, ..from_state };
-        let then = Some(Function::Pointwise(weights.activation.function()));
-        let epilogue = Epilogue { add: true, then, ..Epilogue::default() };
         Self {
-            from_input: PackedConv::new(&from_input, Part::Whole, Epilogue::default(), false, isa),
-            from_state: PackedConv::new(&from_state, Part::Whole, epilogue, false, isa),
+            from_input: from_input(weights.weight_ih.data(), weights.bias.data(), hidden, isa),
+            from_state: StateGates::new(weights.weight_hh.data(), hidden),
+            activation: weights.activation,
             initial_hidden: weights.initial_hidden.clone(),
+            isa,
         }
     }
 
-    /// Values of scratch: the input's half of many frames, and a frame.
+    /// Values of scratch: the state before and after a frame, and the input's half of many frames.
     pub(super) fn scratch_len(&self) -> usize {
-        self.frames(BATCH).len() + self.frames(1).len()
+        2 * self.lanes() + self.sums().len()
     }
 
     /// Bytes of weights.
@@ -65,36 +64,87 @@ impl Rnn {
         frames: Range<i64>,
         scratch: &mut [f32],
     ) -> usize {
-        let (many, one) = (self.frames(BATCH), self.frames(1));
-        let (input_half, rest) = scratch.split_at_mut(many.len());
-        let frame = &mut rest[..one.len()];
-        let panels = 0..self.from_input.panels();
         // Frames before the signal hold the initial state.
         for n in frames.start..frames.end.min(0) {
             ring.row_mut(own, n).copy_from_slice(self.initial_hidden.data());
         }
-        let mut resets = 0;
         let mut n = frames.start.max(0);
+        if n >= frames.end {
+            return 0;
+        }
+        let hidden = self.initial_hidden.len();
+        let (before, rest) = scratch.split_at_mut(self.lanes());
+        let (after, rest) = rest.split_at_mut(self.lanes());
+        let sums = self.sums();
+        let given = &mut rest[..sums.len()];
+        before[..hidden].copy_from_slice(ring.row(own, n - 1));
+        before[hidden..].fill(0.0);
+        let mut state = [before, after];
+        let mut resets = 0;
         while n < frames.end {
             let batch = n..frames.end.min(n + BATCH);
-            self.from_input.run(input, None, None, many, input_half, batch.clone(), panels.clone());
-            for n in batch.clone() {
-                let (before, added) = (Source { ring, own }, Source { ring: many, own: input_half });
-                self.from_state.run(before, None, Some(added), one, frame, n..n + 1, panels.clone());
-                let row = ring.row_mut(own, n);
-                row.copy_from_slice(one.row(frame, n));
-                if !row.iter().all(|h| h.is_finite()) {
-                    row.fill(0.0);
-                    resets += 1;
-                }
-            }
-            n = batch.end;
+            self.from_input.run(input, None, None, sums, given, batch.clone(), 0..self.from_input.panels());
+            let (at, row) = (sums.walk(batch.start, 1), ring.walk(batch.start, 1));
+            let frames = (batch.end - batch.start) as usize;
+            resets += self.isa.run(Steps { rnn: self, given, own, state: &mut state, frames, at, row });
+            n += BATCH;
         }
         resets
     }
 
-    /// So many frames of scratch.
-    fn frames(&self, frames: i64) -> Ring {
-        Ring::new(0, frames, 0, self.initial_hidden.len()).expect("weights of this size are in memory")
+    /// The input's half of the sums, `[frame][unit]`.
+    fn sums(&self) -> Ring {
+        Ring::new(0, BATCH, 0, self.lanes()).expect("weights of this size are in memory")
+    }
+
+    /// Lanes of the state: whole panels.
+    fn lanes(&self) -> usize {
+        lanes(GATES, self.initial_hidden.len())
+    }
+}
+
+/// Some frames.
+struct Steps<'a, 's> {
+    rnn: &'a Rnn,
+    /// The input's half of the sums, and where that of the next frame lies.
+    given: &'a [f32],
+    at: Walk,
+    own: &'a mut [f32],
+    row: Walk,
+    /// Before a frame and after it.
+    state: &'a mut [&'s mut [f32]; 2],
+    frames: usize,
+}
+
+impl Work for Steps<'_, '_> {
+    type Output = usize;
+
+    #[inline(always)]
+    fn on<S: Simd>(mut self, s: S) -> usize {
+        let hidden = self.rnn.initial_hidden.len();
+        let mut resets = 0;
+        for _ in 0..self.frames {
+            let [at] = self.at.next(0);
+            let given: &[[f32; LANES]] = self.given[at..].as_chunks().0;
+            let [before, after] = &mut *self.state;
+            let mut lost = s.splat(0.0);
+            for (panel, (after, given)) in after.as_chunks_mut().0.iter_mut().zip(given).enumerate() {
+                let [sum] = self.rnn.from_state.sums(s, panel, [s.load(given)], before);
+                let h = match self.rnn.activation {
+                    RnnActivation::Tanh => math::tanh(s, sum),
+                    RnnActivation::Relu => s.max(s.splat(0.0), sum),
+                };
+                s.store(h, after);
+                lost = s.select(s.lt(math::abs(s, h), s.splat(f32::INFINITY)), lost, s.splat(1.0));
+            }
+            if s.any(s.lt(s.splat(0.0), lost)) {
+                after.fill(0.0);
+                resets += 1;
+            }
+            let [at] = self.row.next(0);
+            self.own[at..][..hidden].copy_from_slice(&after[..hidden]);
+            std::mem::swap(before, after);
+        }
+        resets
     }
 }

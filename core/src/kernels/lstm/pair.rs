@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use super::steps::{Pair, State, Steps};
-use super::{GATES, Lstm, units};
+use super::{GATES, Lstm};
 use crate::graph;
 use crate::kernels::Source;
+use crate::kernels::gates::lanes;
 use crate::kernels::isa::Isa;
 use crate::plan::Ring;
 
@@ -108,5 +109,5 @@ impl LstmPair {
 
 /// The input's half of a layer's gates, for one batch.
 fn gates(layer: &Lstm) -> Ring {
-    Ring::new(0, BATCH, 0, GATES * units(layer.hidden)).expect("weights of this size are in memory")
+    Ring::new(0, BATCH, 0, lanes(GATES, layer.hidden)).expect("weights of this size are in memory")
 }

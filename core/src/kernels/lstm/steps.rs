@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use super::{CHAINS, GATES, Lstm};
+use super::{GATES, Lstm};
+use crate::kernels::gates::StateGates;
 use crate::kernels::math;
-use crate::kernels::vector::{CacheLine, EIGHT, LANES, Simd, Work};
+use crate::kernels::vector::{EIGHT, LANES, Simd, Work};
 use crate::plan::{Ring, Walk};
 
 /// What a layer carries from one frame to the next, up to whole panels.
@@ -98,9 +99,9 @@ impl Steps<'_, '_> {
         // Whole lines, so that what was just written is read without waiting for memory.
         let ([cell], [after]) = (cell.as_chunks_mut().0, after.as_chunks_mut().0) else { return None };
         let input_gates = self.input_gates[self.given.at()..].as_chunks().0.first_chunk();
-        let lines = &self.lstm.from_state;
+        let from_state = &self.lstm.from_state;
         (self.lstm.hidden <= EIGHT).then(|| HalfPanel {
-            lines,
+            from_state,
             input_gates: input_gates.expect("two lines for four gates"),
             before,
             cell,
@@ -137,13 +138,12 @@ fn panels<S: Simd>(
 ) -> bool {
     let units = LANES * cells.len();
     let mut lost = s.splat(0.0);
-    for (panel, lines) in lstm.from_state.chunks_exact(lstm.columns * GATES).enumerate() {
-        let cell = &mut cells[panel];
+    for (panel, cell) in cells.iter_mut().enumerate() {
         let mut begin = [s.splat(0.0); GATES];
         for (gate, begin) in begin.iter_mut().enumerate() {
             *begin = s.load_part(&input_gates[gate * units + panel * LANES..][..LANES]);
         }
-        let [input, forget, new, output] = sums(s, begin, lines, before);
+        let [input, forget, new, output] = lstm.from_state.sums(s, panel, begin, before);
         let kept = s.mul(math::sigmoid(s, forget), s.load(cell));
         let c = s.mul_add(math::sigmoid(s, input), math::tanh(s, new), kept);
         let h = s.mul(math::sigmoid(s, output), math::tanh(s, c));
@@ -156,7 +156,7 @@ fn panels<S: Simd>(
 
 /// What one frame of half a panel is made of.
 struct HalfPanel<'a> {
-    lines: &'a [CacheLine],
+    from_state: &'a StateGates,
     input_gates: &'a [[f32; LANES]; GATES / 2],
     before: &'a [f32],
     cell: &'a mut [f32; LANES],
@@ -169,7 +169,8 @@ fn halves<S: Simd, const L: usize>(s: S, layers: [HalfPanel<'_>; L]) -> [bool; L
     let mut gates = [[s.splat(0.0); GATES / 2]; L];
     for l in 0..L {
         let [input_forget, new_output] = layers[l].input_gates;
-        gates[l] = sums(s, [s.load(input_forget), s.load(new_output)], layers[l].lines, layers[l].before);
+        let begin = [s.load(input_forget), s.load(new_output)];
+        gates[l] = layers[l].from_state.sums(s, 0, begin, layers[l].before);
     }
     let mut input_forget = [s.splat(0.0); L];
     for l in 0..L {
@@ -198,25 +199,4 @@ fn halves<S: Simd, const L: usize>(s: S, layers: [HalfPanel<'_>; L]) -> [bool; L
         is_lost[l] = s.any(s.lt(s.splat(0.0), s.select(is_finite, s.splat(0.0), s.splat(1.0))));
     }
     is_lost
-}
-
-/// `begin` and what the state gives to the same lanes: `V` vectors for each of `lines`' columns.
-#[inline(always)]
-fn sums<S: Simd, const V: usize>(s: S, begin: [S::F; V], lines: &[CacheLine], before: &[f32]) -> [S::F; V] {
-    let mut sums = [[s.splat(0.0); V]; CHAINS];
-    sums[0] = begin;
-    for (h, lines) in before.chunks_exact(CHAINS).zip(lines.chunks_exact(CHAINS * V)) {
-        for chain in 0..CHAINS {
-            let h = s.splat(h[chain]);
-            for v in 0..V {
-                sums[chain][v] = s.mul_add(h, s.load(&lines[chain * V + v].0), sums[chain][v]);
-            }
-        }
-    }
-    let mut sum = begin;
-    for v in 0..V {
-        let [a, b, c, d] = [sums[0][v], sums[1][v], sums[2][v], sums[3][v]];
-        sum[v] = s.add(s.add(a, b), s.add(c, d));
-    }
-    sum
 }
