@@ -9,7 +9,7 @@ mod conv;
 mod epilogue;
 mod frame;
 mod function;
-mod gates;
+mod gate;
 mod gru;
 mod half;
 mod isa;
@@ -17,6 +17,7 @@ mod lstm;
 mod math;
 mod noise;
 mod norm;
+mod recurrent;
 mod repeat;
 mod rnn;
 mod spectrum;
@@ -31,6 +32,7 @@ pub(crate) use conv::{PackedConv, PlaneConv};
 pub(crate) use epilogue::Epilogue;
 use epilogue::{Combination, combine};
 pub(crate) use function::Function;
+pub(crate) use gate::Gate;
 pub use isa::InstructionSet;
 pub(crate) use isa::Isa;
 use lstm::LstmPair;
@@ -56,6 +58,8 @@ pub(crate) enum Kernel {
     Add,
     /// The product of all inputs.
     Mul,
+    /// Channels times the sigmoid of others.
+    Gate(Gate),
     /// A power spectrum by FFT.
     Spectrum(Spectrum),
     /// A gated recurrent unit.
@@ -118,6 +122,7 @@ impl Kernel {
             | Self::Add
             | Self::Mul
             | Self::Max
+            | Self::Gate(_)
             | Self::AdaIn(_)
             | Self::Parameter(_) => 0,
         }
@@ -162,7 +167,7 @@ impl Kernel {
             Self::Noise(noise) => noise.weight_bytes(),
             Self::Function(function) => function.weight_bytes(),
             Self::Frame(op) => op.weights().iter().map(|w| w.len() * size_of::<f32>()).sum(),
-            Self::Spectrum(_) | Self::Add | Self::Mul | Self::Max | Self::Parameter(_) => 0,
+            Self::Spectrum(_) | Self::Add | Self::Mul | Self::Max | Self::Gate(_) | Self::Parameter(_) => 0,
             Self::AdaIn(adain) => adain.weight_bytes(),
         }
     }
@@ -273,6 +278,7 @@ impl Kernel {
                     self.each_value(isa, inputs, source, ring, &mut own[start..], frames.clone());
                 }
             }
+            Self::Gate(gate) => gate.run(isa, source(0), ring, own, frames),
             Self::Spectrum(spectrum) => spectrum.run(source(0), ring, own, frames, scratch),
             Self::Gru(gru) => resets = gru.run(source(0), ring, own, frames, scratch) as u64,
             Self::Lstm(lstm) => resets = lstm.run(source(0), ring, own, frames, scratch) as u64,

@@ -7,6 +7,7 @@
 
 mod cost;
 mod forecast;
+mod gate;
 mod level;
 mod pack;
 mod planes;

@@ -50,6 +50,8 @@ pub(crate) enum Layer {
     UpDown(Conv, usize),
     /// `tanh(f(x)) · sigmoid(g(x))`.
     Gated(Conv, Conv),
+    /// One half of `f(x)`, or its tanh, times the sigmoid of the other; and whether it is the second half.
+    Halves(Conv, [bool; 2]),
     /// `[f(x), g(x)]`, then a mixing convolution.
     Concat(Conv, Conv),
     /// `f(x)` times one channel.
@@ -118,6 +120,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         2 => (conv(), 2..5usize).prop_map(|(c, s)| Layer::DownUp(c, s)),
         2 => (conv(), 2..4usize).prop_map(|(c, s)| Layer::UpDown(c, s)),
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Gated(a, b)),
+        1 => (conv(), any::<[bool; 2]>()).prop_map(|(c, how)| Layer::Halves(c, how)),
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Concat(a, b)),
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Loudness(a, b)),
         1 => (1..4usize, any::<[bool; 2]>()).prop_map(|(hidden, kind)| Layer::Gru(hidden, kind)),
@@ -336,6 +339,19 @@ impl Builder {
                 let g = self.branch(x, g);
                 self.push(Op::Pointwise(Pointwise::Sigmoid), &[g]);
                 self.push(Op::Mul, &[f, self.at]);
+            }
+            Layer::Halves(f, [bends, turned]) => {
+                let f = self.branch(x, &Conv { out: 2 * f.out, grouped: false, ..f.clone() });
+                let channels = self.channels() / 2;
+                let [passes, opens] = if *turned { [channels, 0] } else { [0, channels] };
+                self.push(Op::Slice { start: passes, channels }, &[f]);
+                if *bends {
+                    self.push(Op::Pointwise(Pointwise::Tanh), &[self.at]);
+                }
+                let passing = self.at;
+                self.push(Op::Slice { start: opens, channels }, &[f]);
+                self.push(Op::Pointwise(Pointwise::Sigmoid), &[self.at]);
+                self.push(Op::Mul, &[passing, self.at]);
             }
             Layer::Concat(f, g) => {
                 let (f, g) = (self.branch(x, f), self.branch(x, g));

@@ -9,8 +9,8 @@ use steps::{State, Steps};
 
 use super::Source;
 use super::conv::PackedConv;
-use super::gates::{StateGates, from_input, lanes, spread};
 use super::isa::Isa;
+use super::recurrent::{StateGates, from_input, lanes, spread};
 use super::vector::LANES;
 use crate::graph::{self, Reset};
 use crate::plan::Ring;

@@ -11,8 +11,8 @@ use steps::{State, Steps};
 
 use super::Source;
 use super::conv::PackedConv;
-use super::gates::{StateGates, from_input, lanes};
 use super::isa::Isa;
+use super::recurrent::{StateGates, from_input, lanes};
 use super::vector::LANES;
 use crate::graph;
 use crate::plan::Ring;

@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::Source;
 use super::conv::PackedConv;
-use super::gates::{StateGates, from_input, lanes};
 use super::isa::Isa;
 use super::math;
+use super::recurrent::{StateGates, from_input, lanes};
 use super::vector::{LANES, Simd, Work};
 use crate::graph::{self, RnnActivation};
 use crate::plan::{Ring, Walk};

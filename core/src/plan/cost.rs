@@ -50,6 +50,7 @@ impl Cost {
             }
             Task::Op(StreamOp::Concat | StreamOp::Slice { .. } | StreamOp::Repeat { .. }) => (0.0, 1.0),
             Task::LstmPair(layers) => (layers.iter().map(|l| StreamOp::Lstm(l.clone()).macs_per_frame(&[])).sum(), 1.0),
+            Task::Gate(_) => (step.channels as f64, 1.0),
             Task::Op(op) => (op.macs_per_frame(input_channels), 1.0),
         };
         Self {

@@ -17,6 +17,7 @@ pub(super) fn kernels(steps: &[Step], hop: i64, isa: Isa) -> Vec<Kernel> {
             Kernel::Conv(PackedConv::new(conv, *part, epilogue.clone(), few_frames, isa))
         }
         Task::LstmPair(layers) => Kernel::lstm_pair([&layers[0], &layers[1]], isa),
+        Task::Gate(gate) => Kernel::Gate(*gate),
         Task::Op(op) => Kernel::new(op, isa),
     };
     threads::map(steps, || (), |(), step| kernel(step))

@@ -50,6 +50,7 @@ fn works_in_planes(steps: &[Step], step: &Step) -> bool {
     step.ticks <= MOST_TICKS
         && match &step.task {
             Task::Conv { conv, part, .. } => PlaneConv::fits(conv, *part),
+            Task::Gate(_) => true,
             Task::Op(StreamOp::Pointwise(_) | StreamOp::Add | StreamOp::Mul | StreamOp::Max) => {
                 step.inputs.iter().all(fit)
             }

@@ -3,9 +3,9 @@
 //! summed before the newest frame arrives.
 
 use super::ring::Ring;
-use super::{PlanOptions, planes};
+use super::{PlanOptions, gate, planes};
 use crate::graph::Lstm;
-use crate::kernels::{Epilogue, Function};
+use crate::kernels::{Epilogue, Function, Gate};
 use crate::stream::{CachedConv, ConvKind, Part, StreamGraph, StreamNode, StreamOp};
 use crate::tensor::{Tensor, Weight};
 use crate::timing::Reads;
@@ -34,6 +34,8 @@ pub(crate) enum Task {
     /// A convolution, or some of its taps. Reads its input, then the older taps' sums where it adds to them, then the
     /// epilogue's addend.
     Conv { conv: CachedConv, part: Part, epilogue: Epilogue },
+    /// Channels times the sigmoid of others.
+    Gate(Gate),
     /// Two LSTMs, of which the second reads the first.
     LstmPair(Box<[Lstm; 2]>),
     /// Any other op.
@@ -55,7 +57,7 @@ impl Step {
     pub(crate) fn is_personal(&self) -> bool {
         use StreamOp::{AdaIn, Gaussian, Gru, LatentEdit, NoiseSynth, Parameter, Rnn};
         let op = match &self.task {
-            Task::Conv { .. } => return false,
+            Task::Conv { .. } | Task::Gate(_) => return false,
             Task::LstmPair(_) => return true,
             Task::Op(op) => op,
         };
@@ -80,6 +82,7 @@ impl Step {
             Task::Conv { part: Part::Older { .. }, .. } => "conv, older taps",
             Task::Conv { part: Part::Newest { .. }, .. } => "conv, newest tap",
             Task::Conv { conv, .. } => conv.name(),
+            Task::Gate(_) => "gate",
             Task::LstmPair(_) => "two lstms",
             Task::Op(op) => op.name(),
         }
@@ -116,6 +119,15 @@ pub(crate) fn steps(stream: &StreamGraph, options: &PlanOptions) -> Vec<Step> {
                         .map(|(&i, reads)| StepInput { step: step_of[i], reads: reads.clone() })
                         .collect(),
                 },
+                channels: node.channels,
+                ticks: node.timeline.step,
+                in_planes: false,
+            }),
+            Fused::Gate { gate, of } => steps.push(Step {
+                node: Some(id),
+                name: node.name.clone(),
+                task: Task::Gate(*gate),
+                inputs: vec![same(*of, &step_of)],
                 channels: node.channels,
                 ticks: node.timeline.step,
                 in_planes: false,
@@ -175,6 +187,8 @@ enum Fused {
     None,
     /// A later node's step computes it.
     Into,
+    /// It ends a gate, which reads the node `of`.
+    Gate { gate: Gate, of: usize },
     /// It is an LSTM that alone reads the LSTM `first`.
     LstmPair { first: usize },
     /// It ends a chain that starts at the convolution `conv`.
@@ -182,7 +196,7 @@ enum Fused {
 }
 
 /// Chains of a convolution, a function, a sum and a function, each read by the next alone; what is added may be one
-/// channel times a column. And pairs of LSTMs.
+/// channel times a column. And gates, and pairs of LSTMs.
 fn fusions(nodes: &[StreamNode], every_node: bool) -> Vec<Fused> {
     let mut readers: Vec<Vec<usize>> = vec![vec![]; nodes.len()];
     for (id, node) in nodes.iter().enumerate() {
@@ -203,6 +217,12 @@ fn fusions(nodes: &[StreamNode], every_node: bool) -> Vec<Fused> {
         {
             columns[id] = Some(*column);
             fusions[*column] = Fused::Into;
+        }
+    }
+    for id in 0..nodes.len() {
+        if let Some(found) = gate::of_product(nodes, id, only_reader) {
+            found.within.into_iter().for_each(|id| fusions[id] = Fused::Into);
+            fusions[id] = Fused::Gate { gate: found.gate, of: found.of };
         }
     }
     for first in 0..nodes.len() {

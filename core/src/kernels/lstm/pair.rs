@@ -7,8 +7,8 @@ use super::steps::{Pair, State, Steps};
 use super::{GATES, Lstm};
 use crate::graph;
 use crate::kernels::Source;
-use crate::kernels::gates::lanes;
 use crate::kernels::isa::Isa;
+use crate::kernels::recurrent::lanes;
 use crate::plan::Ring;
 
 /// Frames of a batch: few, so that little is computed alone; enough that the gates' input halves are worth a call.

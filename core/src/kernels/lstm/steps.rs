@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{GATES, Lstm};
-use crate::kernels::gates::StateGates;
 use crate::kernels::math;
+use crate::kernels::recurrent::StateGates;
 use crate::kernels::vector::{EIGHT, LANES, Simd, Work};
 use crate::plan::{Ring, Walk};
 
