@@ -50,8 +50,9 @@ pub(crate) enum Layer {
     UpDown(Conv, usize),
     /// `tanh(f(x)) · sigmoid(g(x))`.
     Gated(Conv, Conv),
-    /// One half of `f(x)`, or its tanh, times the sigmoid of the other; and whether it is the second half.
-    Halves(Conv, [bool; 2]),
+    /// One half of `f(x)`, or its tanh, times the sigmoid of the other; whether it is the second half, and whether it is
+    /// read again.
+    Halves(Conv, [bool; 3]),
     /// `[f(x), g(x)]`, then a mixing convolution.
     Concat(Conv, Conv),
     /// `f(x)` times one channel.
@@ -120,7 +121,7 @@ fn layer() -> impl Strategy<Value = Layer> {
         2 => (conv(), 2..5usize).prop_map(|(c, s)| Layer::DownUp(c, s)),
         2 => (conv(), 2..4usize).prop_map(|(c, s)| Layer::UpDown(c, s)),
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Gated(a, b)),
-        1 => (conv(), any::<[bool; 2]>()).prop_map(|(c, how)| Layer::Halves(c, how)),
+        1 => (conv(), any::<[bool; 3]>()).prop_map(|(c, how)| Layer::Halves(c, how)),
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Concat(a, b)),
         1 => (conv(), conv()).prop_map(|(a, b)| Layer::Loudness(a, b)),
         1 => (1..4usize, any::<[bool; 2]>()).prop_map(|(hidden, kind)| Layer::Gru(hidden, kind)),
@@ -340,7 +341,7 @@ impl Builder {
                 self.push(Op::Pointwise(Pointwise::Sigmoid), &[g]);
                 self.push(Op::Mul, &[f, self.at]);
             }
-            Layer::Halves(f, [bends, turned]) => {
+            Layer::Halves(f, [bends, turned, again]) => {
                 let f = self.branch(x, &Conv { out: 2 * f.out, grouped: false, ..f.clone() });
                 let channels = self.channels() / 2;
                 let [passes, opens] = if *turned { [channels, 0] } else { [0, channels] };
@@ -352,6 +353,9 @@ impl Builder {
                 self.push(Op::Slice { start: opens, channels }, &[f]);
                 self.push(Op::Pointwise(Pointwise::Sigmoid), &[self.at]);
                 self.push(Op::Mul, &[passing, self.at]);
+                if *again {
+                    self.push(Op::Add, &[passing, self.at]);
+                }
             }
             Layer::Concat(f, g) => {
                 let (f, g) = (self.branch(x, f), self.branch(x, g));
