@@ -3,7 +3,6 @@
 
 mod adaptation;
 mod held;
-mod interleave;
 mod moments;
 
 use std::sync::Arc;
@@ -11,10 +10,9 @@ use std::sync::Arc;
 pub(crate) use adaptation::Adaptation;
 pub use adaptation::{Learned, LearnedNode, Learning, RestoreError};
 pub use held::Held;
-use interleave::{interleave, separate};
 pub use moments::Moments;
 
-use crate::kernels::{Call, Kernel};
+use crate::kernels::{Call, Kernel, interleave, separate};
 use crate::plan::{Plan, State};
 use crate::prior::{PriorPlan, PriorPlayer};
 use crate::random::{Amounts, Randomness};
@@ -172,7 +170,7 @@ impl Engine {
                 let frames = (piece.end - piece.start) as usize;
                 for ((ring, start), input) in first.each_plane().zip(input.chunks(first.row_len())) {
                     let values = frames * ring.channels;
-                    interleave(input, from, &mut own[start + ring.at(piece.start)..][..values]);
+                    interleave(self.plan.isa, input, from, &mut own[start + ring.at(piece.start)..][..values]);
                 }
             }
             let before = self.plan.due(self.state.received);
@@ -183,7 +181,7 @@ impl Engine {
                 let frames = (piece.end - piece.start) as usize;
                 for ((ring, start), output) in last.each_plane().zip(output.chunks_mut(last.row_len())) {
                     let values = frames * ring.channels;
-                    separate(&own[start + ring.at(piece.start)..][..values], output, written);
+                    separate(self.plan.isa, &own[start + ring.at(piece.start)..][..values], output, written);
                 }
                 written += frames;
             }
